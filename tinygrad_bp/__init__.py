@@ -1,0 +1,54 @@
+"""tinygrad_bp: reverse-mode automatic differentiation of plain NumPy, and backpropagation proved by it.
+
+    import numpy as np, tinygrad_bp as bp
+    bp.grad(lambda x: np.sum(np.sin(x) ** 2))(np.array([0.0, 1.0]))
+
+Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
+"""
+
+from . import ops, tree
+from .check import GradcheckError, gradcheck
+from .errors import FreedGraph, GradientShape, NotDifferentiable
+from .observe import observe
+from .primitive import composite, defvjp, nondifferentiable, primitive, refused
+from .tensor import Tensor, tensor
+from .transforms import (
+    elementwise_grad,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    no_grad,
+    value_and_grad,
+    vjp,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FreedGraph",
+    "GradcheckError",
+    "GradientShape",
+    "NotDifferentiable",
+    "Tensor",
+    "composite",
+    "defvjp",
+    "elementwise_grad",
+    "grad",
+    "gradcheck",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "no_grad",
+    "nondifferentiable",
+    "observe",
+    "ops",
+    "primitive",
+    "refused",
+    "tensor",
+    "tree",
+    "value_and_grad",
+    "vjp",
+]

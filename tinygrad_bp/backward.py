@@ -1,0 +1,252 @@
+"""Reverse-mode differentiation: the sweep, which is the chain rule and nothing else.
+
+The one idea: visit the recorded ops newest first. When an op's turn comes, everything that used
+its result has already added its share, so the result's cotangent is complete and can be handed on.
+All state of a sweep is its own: nothing is marked on the graph, so sweeps may run in many threads
+and may be interrupted. Read `transforms.py` next, or `ops/` for the rules themselves.
+"""
+
+import sys
+import threading
+from heapq import heapify, heappop, heappush
+
+import numpy as np
+
+from .errors import FreedGraph, GradientShape, message
+from .graph import NO_KEYWORDS, UNRETAINED
+from .primitive import DuckArray
+from .tensor import constant
+
+
+def sweep(cotangents, retain_graph, watch):
+    """∂C/∂x = Σ_i ∂C/∂u_i ∂u_i/∂x over all u_i that were computed from x, newest u first.
+
+    `cotangents`: dict node -> ∂C/∂(its value), to start from. Returns the dict leaf -> ∂C/∂leaf
+    (and node -> ∂C/∂node where gradients are retained).
+    """
+    gradients = {}
+    heap = [(-node.sequence, node) for node in cotangents]
+    heapify(heap)
+    with np.errstate(all="ignore", invalid="call", call=watch):
+        while heap:
+            node = heappop(heap)[1]
+            g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
+            if node.grad is not UNRETAINED:
+                gradients[node] = g
+            for parent, share in shares(node, g, watch):
+                if parent in cotangents:
+                    cotangents[parent] = cotangents[parent] + share
+                else:
+                    cotangents[parent] = share
+                    heappush(heap, (-parent.sequence, parent))
+            if not retain_graph:
+                node.free()
+    return gradients
+
+
+def shares(node, g, watch):
+    """[(parent, ∂C/∂node ∂node/∂parent)] by the op's rules, in each parent's shape and dtype."""
+    op, parents = node.op, node.parents
+    if op is None:
+        return ()
+    if parents is None:
+        raise FreedGraph(_freed(op))
+    kwargs, seen = (NO_KEYWORDS, None) if node.extra is None else (node.extra.kwargs, node.extra.seen)
+    if seen is not None:
+        seen.check_saved(node)
+    found = []
+    try:
+        together = pull_together(op, g, node, kwargs)
+        for i, parent in enumerate(parents):
+            if parent is None or (together is None and op.rules[i] is None):
+                continue
+            share = op.rules[i](g, node.y, *node.saved, **kwargs) if together is None else together[i]
+            if op.broadcasts == "elementwise" and (watch.invalid or watch.selected):
+                share = watch.settle(g, share)
+            if (
+                not isinstance(share, ARRAYS)
+                or share.shape != parent.shape
+                or share.dtype is not parent.dtype
+            ):
+                share = project(share, op, i, parent)
+            found.append((parent, share))
+            if seen is not None:
+                seen.hand_on(i, share)
+    except Exception as error:
+        error.add_note(f"raised in the backward pass through {op.name}")
+        raise
+    watch.selected |= op.selects
+    if seen is not None:
+        seen.receive(g)
+    return found
+
+
+ARRAYS = (np.ndarray, np.generic, DuckArray)
+
+
+def pull_together(op, g, node, kwargs):
+    """The cotangents of all arguments, for an op whose one rule covers them; None if it has one each."""
+    if op.joint is not None:
+        return op.joint(g, node.y, *node.saved, **kwargs)
+    if op.sequence is not None:
+        return op.rules[0](g, node.y, list(node.saved), **kwargs)
+    return None
+
+
+class Watch:
+    """Makes 0 · ∞ and 0 · NaN in elementwise rules 0: what was not used has no gradient.
+
+    NumPy calls this object when a rule computes an invalid value, so the common case costs nothing.
+    A NaN that the forward pass already had raises no such flag; it can meet a zero cotangent only
+    behind an op that selects (`where`, indexing), and from there on sums are tested for NaN.
+    """
+
+    __slots__ = ("invalid", "selected")
+
+    def __init__(self, selected=False):
+        self.invalid, self.selected = False, selected
+
+    def __call__(self, kind, flag):
+        self.invalid = True
+
+    def settle(self, g, share):
+        if not self.invalid and not np.isnan(np.add.reduce(constant(share), None)):
+            return share
+        self.invalid = False
+        return np.where(g == 0, 0.0, share)
+
+
+def project(share, op, i, parent):
+    """`share` summed over the axes that were broadcast, and in the parent's dtype."""
+    if not isinstance(share, ARRAYS):
+        share = np.asarray(share)
+    if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
+        raise GradientShape(
+            message(f"the VJP rule of {op.name} for argument {i} did not return numbers", got=repr(share))
+        )
+    if share.shape != parent.shape:
+        if not _fits(share.shape, parent.shape, op.broadcasts):
+            name = parent.extra.name if parent.extra is not None and parent.extra.name else None
+            raise GradientShape(
+                message(
+                    f"the VJP rule of {op.name} for argument {i}"
+                    + (f" ({name})" if name else "")
+                    + " returned a cotangent of the wrong shape",
+                    expected=f"shape {parent.shape}",
+                    got=f"shape {share.shape}",
+                    do="return the argument's shape, or declare broadcasts='elementwise'",
+                )
+            )
+        share = unbroadcast(share, parent.shape)
+    if share.dtype != parent.dtype:
+        if share.dtype.kind == "c" and parent.dtype.kind != "c":
+            share = np.real(share)
+        share = share.astype(parent.dtype)
+    return share
+
+
+def _fits(shape, target, broadcasts):
+    """Can `target` have been broadcast to `shape` by an op that broadcasts in this way?"""
+    if broadcasts is None or len(shape) < len(target):
+        return False
+    free = len(target) if broadcasts == "elementwise" else len(target) - 2
+    tail = shape[len(shape) - len(target) :]
+    return all(n == m or (m == 1 and i < free) for i, (n, m) in enumerate(zip(tail, target)))
+
+
+def unbroadcast(share, shape):
+    """The sum over all axes along which an array of `shape` was repeated: broadcasting's transpose."""
+    lead = share.ndim - len(shape)
+    if lead == 1 and share.ndim == 2 and type(share) is np.ndarray and share.shape[1:] == shape:
+        return np.add.reduce(share, 0)
+    repeated = tuple(i + lead for i, n in enumerate(shape) if n == 1 and share.shape[i + lead] != 1)
+    return np.reshape(np.sum(share, axis=(*range(lead), *repeated)), shape)
+
+
+def _freed(op):
+    return message(
+        f"backward reached {op.name}, which an earlier backward pass has freed",
+        do="compute the value anew, or keep the graph with .backward(retain_graph=True)",
+    )
+
+
+def backward(t, grad=None, retain_graph=False):
+    """See `Tensor.backward`."""
+    node = t._node
+    if node is None:
+        raise RuntimeError(
+            message(
+                f"backward from a Tensor that nothing recorded: {t!r}",
+                expected="a Tensor computed from one with requires_grad=True, outside bp.no_grad()",
+            )
+        )
+    if node.level != 0:
+        raise RuntimeError(
+            message(
+                "backward was called on a value of a transform (bp.grad, bp.vjp, …)",
+                do="return it from the transformed function, or use bp.grad inside",
+            )
+        )
+    gradients = sweep({node: _cotangent_of(t, grad)}, retain_graph, Watch(selected=grad is not None))
+    leaves, values = list(gradients), list(gradients.values())
+    del gradients
+    while leaves:
+        accumulate(leaves.pop(), own(values))
+
+
+def _cotangent_of(t, grad):
+    if grad is None:
+        if t.size != 1:
+            raise ValueError(
+                message(
+                    f"backward from a Tensor of shape {t.shape} needs to know what of it to differentiate",
+                    expected="one element",
+                    do="take its sum or mean, or give grad=, the cotangent, of its shape",
+                )
+            )
+        return t.dtype.type(1) if t.shape == () else np.ones(t.shape, t.dtype)
+    grad = constant(grad)
+    g = np.asarray(grad, t.dtype) if not isinstance(grad, DuckArray) else grad
+    if g.shape != t.shape:
+        raise ValueError(
+            message("backward got a cotangent of the wrong shape", expected=t.shape, got=g.shape)
+        )
+    return g
+
+
+_lock = threading.Lock()
+
+
+def accumulate(leaf, g):
+    """Add g to the leaf's gradient; threads take turns."""
+    with _lock:
+        leaf.grad = g if leaf.grad is None else own([leaf.grad + g])
+
+
+def _references(box):
+    g = box.pop()
+    return sys.getrefcount(g)
+
+
+_ALONE = _references([np.empty(1)])
+
+
+def own(box):
+    """Takes the last array out of the list `box`: itself if nobody else sees its memory, else a copy.
+
+    A rule may hand on its cotangent or a view of it, so two leaves may be about to get one array.
+    """
+    g = box.pop()
+    if type(g) is not np.ndarray:
+        return g if isinstance(g, DuckArray) else np.array(g)
+    if sys.getrefcount(g) > _ALONE or not g.flags.writeable:
+        return g.copy()
+    base = g.base
+    if base is None or (
+        type(base) is np.ndarray
+        and base.base is None
+        and sys.getrefcount(base) <= _ALONE + 1
+        and 0 not in g.strides
+    ):
+        return g
+    return g.copy()

@@ -1,0 +1,93 @@
+"""The computation graph: `Node`, and `Ambient`, what surrounds the code that runs.
+
+The one idea: a Node keeps what a backward pass needs of one result and nothing more: the op, what
+its rules ask for, its parents' Nodes, and the shape and dtype of the result, never the result.
+Parents are older than children and know nothing of them, so the graph has no cycles and dies with
+its last Tensor. Read `tensor.py` next.
+"""
+
+import itertools
+from contextvars import ContextVar
+from typing import Any
+
+from .primitive import Op, Outline
+
+
+class Ambient:
+    """What surrounds the code that runs: one per context, replaced and never changed."""
+
+    __slots__ = ("blocked", "level", "module", "run")
+
+    def __init__(self, level=0, blocked=-1, run=None, module=None):
+        self.level = level  # of leaves made here
+        self.blocked = blocked  # levels up to this one record nothing (no_grad)
+        self.run = run  # the observe() in force, or None
+        self.module = module  # path of the nn.Module that is running, kept only while observed
+
+    def replace(self, **changes):
+        return Ambient(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})
+
+
+AMBIENT: ContextVar[Ambient] = ContextVar("tinygrad_bp.ambient", default=Ambient())  # noqa: B039 (never changed)
+new_level = itertools.count(1).__next__
+next_sequence = itertools.count(1).__next__
+
+UNRETAINED = type("Unretained", (), {"__repr__": lambda self: "<gradient not retained>", "__slots__": ()})()
+PICK = Op(lambda part: part, (lambda g, _y, index, count: Parts(index, count, g), None))
+
+
+class Node(Outline):
+    """What the backward pass needs of one recorded result; never its value unless a rule asks for it."""
+
+    __slots__ = ("extra", "grad", "level", "op", "parents", "saved", "sequence", "y")
+
+    def __init__(self, op, y, saved, parents, shape, dtype, level):
+        self.op = op  # None for a leaf
+        self.y = y  # the output, if a rule needs it
+        self.saved = saved  # what the rules get for each operand: its value, or its Outline
+        self.parents = parents  # one per operand: its Node, or None for a constant; None once freed
+        self.shape = shape
+        self.dtype = dtype
+        self.level = level
+        self.sequence = next_sequence()
+        self.grad = UNRETAINED
+        self.extra = None
+
+    def free(self):
+        """Drop what only a backward pass needs, and be marked so that a second one is an error."""
+        if self.op is not None:
+            self.y = self.saved = self.parents = None
+
+
+class Extra:
+    """The rare rest of a Node: keywords of the call, its name, its record in an observed run."""
+
+    __slots__ = ("kwargs", "name", "seen")
+
+    def __init__(self, kwargs, name=None, seen=None):
+        self.kwargs, self.name, self.seen = kwargs, name, seen
+
+
+NO_KEYWORDS: dict[str, Any] = {}
+
+
+def extra_of(node):
+    """The node's `Extra`, made on first use."""
+    if node.extra is None:
+        node.extra = Extra(NO_KEYWORDS)
+    return node.extra
+
+
+class Parts(list):
+    """The cotangent of an op with several outputs: one entry per output, None where none arrived."""
+
+    shape = dtype = None
+
+    def __init__(self, index, count, g):
+        super().__init__([None] * count)
+        self[index] = g
+
+    def __add__(self, other):
+        total = Parts(0, len(self), None)
+        total[:] = [b if a is None else a if b is None else a + b for a, b in zip(self, other)]
+        return total

@@ -1,0 +1,6 @@
+"""The rule book: every derivative in this package, as tables that read like those of a calculus book.
+
+Each file declares one family; importing it fills the registry of `primitive.py`.
+"""
+
+from . import elementwise, indexing, nonlinear, products, reduction, shaping  # noqa: F401

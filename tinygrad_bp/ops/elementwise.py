@@ -1,0 +1,137 @@
+"""Derivatives of NumPy's elementwise functions: the table of a calculus book.
+
+In each rule g is the cotangent of y = f(x), or of f(a, b). Kinks get 0 or the mean subgradient:
+abs' and sqrt' are 0 at 0, ties of maximum share. Broadcasting is undone by the backward pass.
+"""
+
+import math
+
+import numpy as np
+
+from ..primitive import composite, defvjp, nondifferentiable, primitive
+
+LN2, LN10 = math.log(2), math.log(10)
+
+
+@primitive
+def reciprocal_or_zero(x):
+    """1/x, and 0 where x is 0."""
+    with np.errstate(divide="ignore"):
+        y = np.reciprocal(x)
+    return y if np.all(x) else np.where(x == 0, 0.0, y)[()]
+
+
+def _as(y, a):
+    """A Python number as a scalar of y's dtype, so that NumPy functions of it do not widen the result."""
+    return y.dtype.type(a) if isinstance(a, (int, float, complex)) else a
+
+
+def _sign(x):
+    """∂|x|/∂x: the sign of a real number, 0 at 0; conj(x)/|x| of a complex one."""
+    return np.conjugate(x) * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else np.sign(x)
+
+
+# fmt: off
+defvjp(reciprocal_or_zero, lambda g, y, _x: -g * y * y, broadcasts="elementwise")
+
+# arithmetic
+defvjp(np.add,         lambda g, _y, _a, _b: g,
+                       lambda g, _y, _a, _b: g)
+defvjp(np.subtract,    lambda g, _y, _a, _b: g,
+                       lambda g, _y, _a, _b: -g)
+defvjp(np.multiply,    lambda g, _y, _a, b: g * b,
+                       lambda g, _y, a, _b: g * a)
+defvjp(np.true_divide, lambda g, _y, _a, b: g / b,
+                       lambda g, _y, a, b: -g * a / (b * b))
+defvjp(np.power,       lambda g, _y, a, b: g * (b * a ** (b - (b != 0))),
+                       lambda g, y, a, _b: g * (y * np.log(_as(y, a) + (a == 0))))
+defvjp(np.remainder,   lambda g, _y, _a, _b: g,
+                       lambda g, _y, a, b: -g * np.floor_divide(a, b))
+defvjp(np.fmod,        lambda g, _y, _a, _b: g,
+                       lambda g, _y, a, b: -g * np.trunc(a / b))
+defvjp(np.negative,    lambda g, _y, _x: -g)
+defvjp(np.positive,    lambda g, _y, _x: g)
+defvjp(np.reciprocal,  lambda g, y, _x: -g * y * y)
+defvjp(np.square,      lambda g, _y, x: g * (x * 2))
+defvjp(np.sqrt,        lambda g, y, _x: g * (0.5 * reciprocal_or_zero(y)))
+defvjp(np.cbrt,        lambda g, y, _x: g * (reciprocal_or_zero(y * y) / 3))
+
+# exponentials and logarithms
+defvjp(np.exp,         lambda g, y, _x: g * y)
+defvjp(np.exp2,        lambda g, y, _x: g * (y * LN2))
+defvjp(np.expm1,       lambda g, y, _x: g * (y + 1))
+defvjp(np.log,         lambda g, _y, x: g / x)
+defvjp(np.log2,        lambda g, _y, x: g / (x * LN2))
+defvjp(np.log10,       lambda g, _y, x: g / (x * LN10))
+defvjp(np.log1p,       lambda g, _y, x: g / (x + 1))
+defvjp(np.logaddexp,   lambda g, y, a, _b: g * np.exp(a - y),
+                       lambda g, y, _a, b: g * np.exp(b - y))
+
+# trigonometric
+defvjp(np.sin,         lambda g, _y, x: g * np.cos(x))
+defvjp(np.cos,         lambda g, _y, x: -g * np.sin(x))
+defvjp(np.tan,         lambda g, _y, x: g / np.square(np.cos(x)))
+defvjp(np.arcsin,      lambda g, _y, x: g / np.sqrt((1 - x) * (1 + x)))
+defvjp(np.arccos,      lambda g, _y, x: -g / np.sqrt((1 - x) * (1 + x)))
+defvjp(np.arctan,      lambda g, _y, x: g / (1 + x * x))
+defvjp(np.arctan2,     lambda g, _y, a, b: g * (b / (a * a + b * b)),
+                       lambda g, _y, a, b: -g * (a / (a * a + b * b)))
+defvjp(np.hypot,       lambda g, y, a, _b: g * (a * reciprocal_or_zero(y)),
+                       lambda g, y, _a, b: g * (b * reciprocal_or_zero(y)))
+defvjp(np.deg2rad,     lambda g, _y, _x: g * (math.pi / 180))
+defvjp(np.rad2deg,     lambda g, _y, _x: g * (180 / math.pi))
+
+# hyperbolic
+defvjp(np.sinh,        lambda g, _y, x: g * np.cosh(x))
+defvjp(np.cosh,        lambda g, _y, x: g * np.sinh(x))
+defvjp(np.tanh,        lambda g, y, _x: g * (1 - y * y))
+defvjp(np.arcsinh,     lambda g, _y, x: g / np.hypot(x, 1))
+defvjp(np.arccosh,     lambda g, _y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
+defvjp(np.arctanh,     lambda g, _y, x: g / ((1 - x) * (1 + x)))
+
+# pieces
+defvjp(np.absolute,    lambda g, _y, x: g * _sign(x))
+defvjp(np.fabs,        lambda g, _y, x: g * np.sign(x))
+defvjp(np.maximum,     lambda g, _y, a, b: g * (a > b) + g * 0.5 * (a == b),
+                       lambda g, _y, a, b: g * (b > a) + g * 0.5 * (a == b))
+defvjp(np.minimum,     lambda g, _y, a, b: g * (a < b) + g * 0.5 * (a == b),
+                       lambda g, _y, a, b: g * (b < a) + g * 0.5 * (a == b))
+defvjp(np.fmax,        lambda g, _y, a, b: np.where((a > b) | np.isnan(b), g, 0.0) + g * 0.5 * (a == b),
+                       lambda g, _y, a, b: np.where((b > a) | np.isnan(a), g, 0.0) + g * 0.5 * (a == b),
+                       selects=True)
+defvjp(np.fmin,        lambda g, _y, a, b: np.where((a < b) | np.isnan(b), g, 0.0) + g * 0.5 * (a == b),
+                       lambda g, _y, a, b: np.where((b < a) | np.isnan(a), g, 0.0) + g * 0.5 * (a == b),
+                       selects=True)
+defvjp(np.where,       None,
+                       lambda g, _y, condition, _a, _b: np.where(condition, g, 0.0),
+                       lambda g, _y, condition, _a, _b: np.where(condition, 0.0, g),
+                       broadcasts="elementwise", selects=True)
+# fmt: on
+
+# complex numbers: the gradient of a real f is ∂f/∂x − i ∂f/∂y
+# fmt: off
+defvjp(np.conjugate,   lambda g, _y, _x: np.conjugate(g))
+defvjp(np.real,        lambda g, _y, _val: g)
+defvjp(np.imag,        lambda g, _y, _val: g * -1j)
+# fmt: on
+composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else 0.0)
+
+
+def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+    """Two kinks: a bound shares the gradient of an argument that equals it."""
+    low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
+    y = a if low is None else np.maximum(a, low)
+    return y if high is None else np.minimum(y, high)
+
+
+composite(np.clip, _clip)
+
+for _constant in (
+    np.floor, np.ceil, np.trunc, np.rint, np.round, np.fix, np.floor_divide,
+    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift,
+    np.isnan, np.isinf, np.isfinite, np.signbit, np.isclose, np.allclose, np.array_equal,
+    np.isreal, np.iscomplex, np.isrealobj, np.iscomplexobj,
+):  # fmt: skip
+    nondifferentiable(_constant)

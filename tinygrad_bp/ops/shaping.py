@@ -1,0 +1,52 @@
+"""Derivatives of functions that move elements: each is undone by moving the cotangent back."""
+
+import numpy as np
+
+from ..primitive import defvjp
+
+
+def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
+    """The cotangent in the argument's shape, elements in the same order."""
+    if order not in ("C", "F"):
+        raise ValueError(f"the derivative of a reshape needs order 'C' or 'F', got {order!r}")
+    return np.reshape(g, _a.shape, order=order)
+
+
+def _inverse(axes):
+    """The permutation that undoes `axes`."""
+    return None if axes is None else tuple(int(i) for i in np.argsort([axis % len(axes) for axis in axes]))
+
+
+def _split_back(g, _y, _arrays, axis=0, dtype=None, casting="same_kind"):
+    """One slice of g per array of a concatenation."""
+    pieces, start = [], 0
+    for array in _arrays:
+        length = array.size if axis is None else array.shape[axis]
+        lead = 0 if axis is None else axis % len(array.shape)
+        piece = g[(slice(None),) * lead + (slice(start, start + length),)]
+        pieces.append(np.reshape(piece, array.shape))
+        start += length
+    return pieces
+
+
+def _unstack(g, _y, _arrays, axis=0, dtype=None, casting="same_kind"):
+    """One entry of g along the new axis per array of a stack."""
+    lead = axis % g.ndim
+    return [g[(slice(None),) * lead + (i,)] for i in range(len(_arrays))]
+
+
+# fmt: off
+defvjp(np.reshape,       _back, view=True)
+defvjp(np.ravel,         _back, view=True)
+defvjp(np.squeeze,       _back, view=True)
+defvjp(np.expand_dims,   _back, view=True)
+defvjp(np.transpose,     lambda g, _y, _a, axes=None: np.transpose(g, _inverse(axes)), view=True)
+defvjp(np.swapaxes,      lambda g, _y, _a, axis1=0, axis2=1: np.swapaxes(g, axis1, axis2), view=True)
+defvjp(np.moveaxis,      lambda g, _y, _a, source=0, destination=0:
+                             np.moveaxis(g, destination, source), view=True)
+defvjp(np.broadcast_to,  lambda g, _y, _array, shape=None: g, broadcasts="elementwise", view=True)
+defvjp(np.copy,          lambda g, _y, _a, order="K": g)
+defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: g)
+defvjp(np.concatenate,   _split_back, sequence=0)
+defvjp(np.stack,         _unstack, sequence=0)
+# fmt: on

@@ -1,0 +1,297 @@
+"""The registry of derivatives, and the grammar in which they are declared.
+
+Here you can
+  `defvjp(fn, rule, …)`      say how a cotangent is pulled back through fn, one rule per argument,
+  `primitive(fn)`            turn a function of your own into one that rules can be declared for,
+  `composite(fn, f)`         give fn the derivative of f, the same function in supported calls,
+  `nondifferentiable(fn)`    say that fn's result is locally constant: plain arrays come out,
+  `refused(fn, advice)`      say that fn cannot be differentiated, and what to use instead.
+
+The one idea: a rule is plain NumPy, `lambda g, y, a, b: …`, from the output's cotangent g, the
+output y and the arguments to one argument's cotangent. A parameter spelled with a leading
+underscore is not needed, so its value is not kept alive; the rule receives its `Outline` instead
+(shape, dtype, ndim, size). Since a rule is plain NumPy it can be read on ndarrays, on Tensors
+(derivatives of any order) and on tracers. Read `tensor.py` next.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import NotDifferentiable, message
+
+
+class DuckArray:
+    """Base of whatever may stand in an ndarray's place: `Tensor`, and tracers of a program."""
+
+    __slots__ = ()
+    shape: Any
+    dtype: Any
+
+
+class Outline:
+    """What is known of an array whose value is not kept: shape, dtype, ndim, size."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape, dtype):
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def size(self):
+        n = 1
+        for length in self.shape:
+            n *= length
+        return n
+
+
+class Op:
+    """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
+
+    __slots__ = (
+        "broadcasts", "count", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
+        "view",
+    )  # fmt: skip
+
+    def __init__(
+        self, forward, rules, *, joint=None, broadcasts=None, view=False, sequence=None, selects=False
+    ):
+        self.forward, self.rules, self.joint = forward, rules, joint
+        self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
+        self.name = getattr(forward, "__name__", repr(forward))
+        declared = [joint] if joint else [rule for rule in rules if rule]
+        names, required, variadic = _parameters(declared[0])
+        self.count = None if variadic else 1 if sequence is not None else required if joint else len(rules)
+        self.keywords = frozenset(names if variadic else names[self.count :])
+        self.keeps: dict[int, tuple[bool, tuple[bool, ...]]] = {}
+
+    def what_to_keep(self, mask, n):
+        """(keep y?, keep operand i? for each of n), when the operands in the bit mask want gradients."""
+        rules = [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
+        if self.count is None or self.sequence is not None:
+            _, y, *operands = _spelled(self.joint or self.rules[0])
+            return not y.startswith("_"), (not operands or not operands[0].startswith("_"),) * n
+        found = self.keeps.get(mask)
+        if found is None:
+            spelled = [_spelled(rule)[1 : 2 + n] for rule in rules]
+            keep_y, *keep = (any(not names[i].startswith("_") for names in spelled) for i in range(n + 1))
+            found = self.keeps[mask] = keep_y, tuple(keep)
+        return found
+
+    def bind(self, args, kwargs):
+        """NumPy's positional and keyword spellings -> (operands, keywords of the rule)."""
+        if self.count is not None and len(args) > self.count:
+            names = _signature(self)[self.count :]
+            kwargs = dict(zip(names, args[self.count :]), **kwargs)
+            args = args[: self.count]
+        elif self.count is not None and len(args) < self.count:
+            args, kwargs = self._operands_by_keyword(args, dict(kwargs))
+        unknown = kwargs.keys() - self.keywords
+        if unknown:
+            kwargs = self._without_defaults(kwargs, unknown)
+        return args, kwargs
+
+    def _operands_by_keyword(self, args, kwargs):
+        names = _signature(self)[: self.count]
+        operands = [*args, *(kwargs.pop(name, None) for name in names[len(args) :])]
+        while len(operands) > len(args) and operands[-1] is None:
+            operands.pop()
+        return tuple(operands), kwargs
+
+    def _without_defaults(self, kwargs, unknown):
+        """Keywords that say nothing (`out=None`) are dropped; any other unknown one is an error."""
+        telling = sorted(k for k in unknown if kwargs[k] is not None and kwargs[k] is not np._NoValue)
+        if telling:
+            raise NotDifferentiable(
+                message(
+                    f"{self.name} was called on a Tensor with {telling[0]}={kwargs[telling[0]]!r}",
+                    expected=f"keywords among {sorted(self.keywords)}",
+                    do="leave it out, or apply it to the result",
+                )
+            )
+        return {k: v for k, v in kwargs.items() if k not in unknown}
+
+
+def _spelled(rule):
+    """The rule's own parameter names, underscores and all: g, y, operands, keywords."""
+    try:
+        code = rule.__code__
+    except AttributeError:
+        raise TypeError(
+            message("a VJP rule must be a Python function", got=repr(rule), do="wrap it in a lambda")
+        ) from None
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _parameters(rule):
+    """(names after g and y without underscores, how many have no default, takes *args?)"""
+    names = [name.removeprefix("_") for name in _spelled(rule)[2:]]
+    required = rule.__code__.co_argcount - 2 - len(rule.__defaults__ or ())
+    return names, required, bool(rule.__code__.co_flags & 0x04)
+
+
+def _signature(op):
+    """The forward's parameter names, which give positional arguments their meaning."""
+    import inspect  # only calls with unusual spelling come here: not worth its import time
+
+    try:
+        return list(inspect.signature(op.forward).parameters)
+    except ValueError:  # a builtin that does not tell
+        return _parameters(op.joint or next(rule for rule in op.rules if rule))[0]
+
+
+class Composite:
+    """A function whose derivative is that of `f`, which computes the same in supported calls."""
+
+    __slots__ = ("f", "forward")
+
+    def __init__(self, forward, f):
+        self.forward, self.f = forward, f
+
+
+class Nondifferentiable:
+    """A function whose result is locally constant or not a number: plain arrays come out."""
+
+    __slots__ = ("forward",)
+
+    def __init__(self, forward):
+        self.forward = forward
+
+
+class Refused:
+    """A function that cannot be differentiated; `advice` names the nearest call that can."""
+
+    __slots__ = ("advice", "forward")
+
+    def __init__(self, forward, advice):
+        self.forward, self.advice = forward, advice
+
+
+REGISTRY: dict[Any, Op | Composite | Nondifferentiable | Refused] = {}
+"""NumPy's own functions, and our primitives -> how they are differentiated."""
+
+
+class Primitive:
+    """A function of the user's own that Tensors record as one op; made by `primitive`."""
+
+    def __init__(self, fn):
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args, **kwargs):
+        ducks = [a for a in _flat(args) if isinstance(a, DuckArray)]
+        ducks += [a for a in kwargs.values() if isinstance(a, DuckArray)]
+        for duck in ducks:
+            result = duck.__array_function__(self, {type(d) for d in ducks}, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self):
+        return f"<primitive {self.__name__}>"
+
+    def defvjp(self, *rules: Callable | None, **grammar: Any) -> "Primitive":
+        """Declare the VJP rules of this primitive, in the grammar of `bp.defvjp`. Returns the primitive."""
+        defvjp(self, *rules, **grammar)
+        return self
+
+
+def _flat(args):
+    for a in args:
+        if isinstance(a, (list, tuple)):
+            yield from a
+        else:
+            yield a
+
+
+def primitive(fn: Callable) -> Primitive:
+    """Make `fn`, written in plain NumPy, a function that Tensors record as a single op.
+
+    `fn` receives plain arrays only. Give it VJP rules with `.defvjp`; until then calling it on a
+    Tensor that records raises `NotDifferentiable`.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> @bp.primitive
+    ... def cube(x):
+    ...     return x * x * x
+    >>> cube.defvjp(lambda g, _y, x: g * 3 * x**2, broadcasts="elementwise")
+    <primitive cube>
+    >>> float(bp.grad(cube)(2.0))
+    12.0
+    """
+    return Primitive(fn)
+
+
+def defvjp(
+    fn: Callable,
+    *rules: Callable | None,
+    joint: Callable | None = None,
+    broadcasts: str | None = None,
+    view: bool = False,
+    sequence: int | None = None,
+    selects: bool = False,
+) -> Callable:
+    """Declare how a cotangent is pulled back through `fn`: one rule `(g, y, *args, **kw)` per argument.
+
+    A rule of None says that fn does not vary with that argument (an index, a condition).
+    `joint=`       one function for all arguments instead; returns a tuple of cotangents.
+    `broadcasts=`  "elementwise" (the default for ufuncs) or "leading axes": cotangents are summed
+                   over the broadcast axes by the backward pass, so rules never do it.
+    `view=True`    the result may share memory with the argument.
+    `sequence=0`   the first argument is a list of arrays; its rule returns a list of cotangents.
+    `selects=True` part of an argument may be left out of the result (indexing, where), NaN and all.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.defvjp(np.tanh, lambda g, y, _x: g * (1 - y * y))
+    <ufunc 'tanh'>
+    """
+    if bool(joint) == bool(rules) or not (joint or any(rules)):
+        raise TypeError(f"defvjp({fn!r}) needs rules, one per argument, or joint=, one for all")
+    if broadcasts not in (None, "elementwise", "leading axes"):
+        raise ValueError(f"broadcasts must be 'elementwise' or 'leading axes', got {broadcasts!r}")
+    if sequence not in (None, 0):
+        raise ValueError(f"sequence must be None or 0 (the first argument is a list), got {sequence!r}")
+    if isinstance(fn, np.ufunc) and fn.signature is None:
+        broadcasts = "elementwise"
+    REGISTRY[fn] = Op(
+        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects
+    )
+    return fn
+
+
+def composite(fn: Callable, f: Callable) -> None:
+    """Give `fn` the derivative of `f`, the same function written in supported calls.
+
+    The value that comes out is fn's own; only the derivative is f's.
+    """
+    REGISTRY[fn] = Composite(fn, f)
+
+
+def nondifferentiable(fn: Callable) -> Callable:
+    """Declare that `fn`'s result is locally constant: Tensors go in as arrays, plain arrays come out.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> @bp.nondifferentiable
+    ... def level(x):
+    ...     return np.floor(10 * x)
+    >>> float(bp.grad(lambda x: x * level(x))(0.55))
+    5.0
+    """
+    known = fn if isinstance(fn, (np.ufunc, Primitive)) or _is_numpys(fn) else Primitive(fn)
+    REGISTRY[known] = Nondifferentiable(known)
+    return known
+
+
+def refused(fn: Callable, advice: str) -> None:
+    """Declare that `fn` cannot be differentiated; the error will say `advice`."""
+    REGISTRY[fn] = Refused(fn, advice)
+
+
+def _is_numpys(fn):
+    return (getattr(fn, "__module__", None) or "").partition(".")[0] == "numpy"

@@ -1,0 +1,610 @@
+"""`Tensor`, an ndarray that remembers, and `record`, which is how NumPy itself calls us.
+
+The one idea: NumPy offers every call to its operands first (`__array_ufunc__`,
+`__array_function__`). A Tensor answers by running the same function on its data and noting in a
+`Node` what a backward pass will need. Its data may itself be a Tensor, one that an outer transform
+made: `record` strips the youngest level only and calls NumPy again, which then records the older
+one. In `grad(lambda x: x * grad(lambda y: x * y)(x))` the inner y is a Tensor over the Tensor x;
+`x * y` is noted once for y, with the constant x, and that constant's own product once for x. So
+derivatives nest without any flag that says whose they are. Read `backward.py` next.
+"""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .errors import NotDifferentiable, message
+from .graph import AMBIENT, PICK, UNRETAINED, Extra, Node, extra_of
+from .methods import ArrayMethods
+from .primitive import REGISTRY, Composite, DuckArray, Nondifferentiable, Op, Outline, Refused
+
+_ambient = AMBIENT.get
+
+
+def make_leaf(data, level):
+    """A Tensor over `data` whose derivatives are asked for, at `level`."""
+    node = Node(None, None, (), (), data.shape, data.dtype, level)
+    node.grad = None
+    return Tensor._of(data, node)
+
+
+def record(op, args, kwargs, forward=None):
+    """Run `op` on the data of the youngest level among `args`, and note it in a Node there."""
+    ambient = _ambient()
+    args, kwargs = op.bind(args, kwargs)
+    forward = forward or op.forward
+    operands = args if op.sequence is None else tuple(args[0])
+    level = max((a._node.level for a in operands if type(a) is Tensor and a._node is not None), default=-1)
+    if any(isinstance(v, Tensor) for v in kwargs.values()):
+        kwargs = {k: _undifferentiated(op, k, v, ambient) for k, v in kwargs.items()}
+    if level <= ambient.blocked:
+        return wrap(_run(forward, op, [constant(a) for a in operands], kwargs))
+    values, parents, mask = [], [], 0
+    for i, a in enumerate(operands):
+        node = a._node if type(a) is Tensor else None
+        recorded = node is not None and node.level == level
+        mask |= recorded << i
+        parents.append(node if recorded else None)
+        values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
+    y = _run(forward, op, values, kwargs)
+    keep_y, keeps = op.what_to_keep(mask, len(values))
+    saved = tuple(v if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
+    several = isinstance(y, (tuple, list))
+    if not several and y.dtype.kind not in "fc":
+        return y
+    shape, dtype = (None, None) if several else (y.shape, y.dtype)
+    node = Node(op, y if keep_y else None, saved, tuple(parents), shape, dtype, level)
+    if kwargs:
+        node.extra = Extra(kwargs)
+    return (_record_parts if several else _finish)(y, node, operands, ambient)
+
+
+def _outline(v, op):
+    """What a rule gets for a constant that it does not need: the shape of an array, or the number itself."""
+    if isinstance(v, (np.ndarray, DuckArray)):
+        return Outline(v.shape, v.dtype)
+    return v if op.sequence is None else Outline(np.shape(v), None)
+
+
+def _run(forward, op, values, kwargs):
+    y = forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs)
+    return y._data if type(y) is Tensor and y._node is None else y
+
+
+def _record_parts(y, whole, operands, ambient):
+    """Several outputs: one Node for the op, and one that picks for each output that is a number."""
+    _finish(y, whole, operands, ambient)
+    picks = []
+    for i, part in enumerate(y):
+        if part.dtype.kind in "fc":
+            part = part._data if type(part) is Tensor and part._node is None else part
+            node = Node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
+            part = _finish(part, node, (), ambient)
+        picks.append(part)
+    return like(y, picks)
+
+
+def record_unary(op, x, forward):
+    """`record` for one Tensor and no keywords: the common case, without the general one's loops."""
+    node = x._node
+    ambient = _ambient()
+    if node is None or node.level <= ambient.blocked:
+        return record(op, (x,), {}, forward)
+    a = x._data
+    y = forward(a)
+    if type(a) is Tensor and type(y) is Tensor and y._node is None:
+        y = y._data
+    keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
+    parents = (node,)
+    new = Node(
+        op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level
+    )  # fmt: skip
+    if ambient.run is not None:
+        return _finish(y, new, (x,), ambient)
+    return Tensor._of(y, new)
+
+
+def record_binary(op, a, b, forward):
+    """`record` for two operands of one elementwise ufunc (or matmul) and no keywords."""
+    left = right = None
+    x, y = a, b
+    if type(a) is Tensor:
+        left, x = a._node, a._data
+    if type(b) is Tensor:
+        right, y = b._node, b._data
+    if left is None:
+        if right is None:
+            return record(op, (a, b), {}, forward)
+        level, mask = right.level, 2
+    else:
+        level, mask = left.level, 1
+        if right is not None:
+            mask = 3
+            if right.level != level:
+                return record(op, (a, b), {}, forward)
+    ambient = _ambient()
+    if level <= ambient.blocked:
+        return record(op, (a, b), {}, forward)
+    z = forward(x, y)
+    if type(z) is Tensor and z._node is None:
+        z = z._data
+    keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
+    parents = (left, right)
+    saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
+    node = Node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
+    if ambient.run is not None:
+        return _finish(z, node, (a, b), ambient)
+    return Tensor._of(z, node)
+
+
+def _finish(y, node, operands, ambient):
+    if ambient.run is not None:
+        ambient.run.saw(node, y, operands, ambient.module)
+    return Tensor._of(y, node)
+
+
+def records(t):
+    """Does an operation on this Tensor, here and now, get recorded?"""
+    return t._node is not None and t._node.level > _ambient().blocked
+
+
+def constant(x):
+    """The array under a Tensor, all levels stripped; anything else as it is."""
+    while type(x) is Tensor:
+        x = x._data
+    return x
+
+
+def constants(x):
+    """`constant` of everything in nested lists, tuples and dicts."""
+    if isinstance(x, (list, tuple)):
+        return like(x, [constants(part) for part in x])
+    return {k: constants(v) for k, v in x.items()} if isinstance(x, dict) else constant(x)
+
+
+def like(sequence, parts):
+    """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
+    kind = type(sequence)
+    return kind(*parts) if "_fields" in vars(kind) else kind(parts)
+
+
+def wrap(y):
+    """Arrays as Tensors that record nothing; containers of arrays likewise."""
+    if isinstance(y, (tuple, list)):
+        return like(y, [wrap(part) for part in y])
+    return Tensor._of(y, None)
+
+
+def _tensors(args):
+    for a in args:
+        if type(a) is Tensor:
+            yield a
+        elif isinstance(a, (list, tuple)):
+            yield from _tensors(a)
+
+
+def _undifferentiated(op, keyword, value, ambient):
+    if type(value) is Tensor and records(value):
+        raise NotDifferentiable(
+            message(
+                f"{op.name} was given a Tensor that records as {keyword}=, which has no derivative rule",
+                do=f"pass {keyword}=….data if its gradient is not wanted",
+            )
+        )
+    return constant(value)
+
+
+def dispatch(fn, args, kwargs):
+    """What NumPy calls for every function of a Tensor: look fn up and do as its entry says."""
+    entry = REGISTRY.get(fn)
+    if type(entry) is Op:
+        return record(entry, args, kwargs)
+    if type(entry) is Composite:
+        return _record_composite(entry, args, kwargs)
+    if type(entry) is Nondifferentiable or not any(map(records, _tensors([*args, *kwargs.values()]))):
+        return fn(*constants(args), **constants(kwargs))
+    name = getattr(fn, "__name__", repr(fn))
+    if type(entry) is Refused:
+        raise NotDifferentiable(message(f"{name} of a Tensor cannot be differentiated", do=entry.advice))
+    raise NotDifferentiable(
+        message(
+            f"{name} has no derivative rule yet, and this Tensor records",
+            do=f"declare one with bp.defvjp({name}, lambda g, y, x: …), say that the result is locally "
+            f"constant with bp.nondifferentiable({name}), or pass t.data if no gradient is wanted",
+        )
+    )
+
+
+def _record_composite(entry, args, kwargs):
+    """The derivative of `entry.f`, under the value that NumPy itself computes."""
+    y = entry.f(*args, **kwargs)
+    if type(y) is not Tensor or y._node is None:
+        return wrap(entry.forward(*constants(args), **constants(kwargs)))
+    level = y._node.level
+
+    def peel(a):
+        if isinstance(a, (list, tuple)):
+            return like(a, map(peel, a))
+        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
+
+    y._data = entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()})
+    return y
+
+
+_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+
+
+def _ufunc(ufunc, method, inputs, kwargs):
+    """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
+    if kwargs.get("out") is not None:
+        raise _write_error(ufunc.__name__, "out=")
+    if method == "__call__":
+        return dispatch(ufunc, inputs, kwargs)
+    if method == "at":
+        raise _write_error(f"{ufunc.__name__}.at", "an in-place write")
+    if method == "reduce" and ufunc in _REDUCTIONS:
+        return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
+    return dispatch(getattr(ufunc, method), inputs, kwargs)
+
+
+def _write_error(name, what):
+    return TypeError(
+        message(
+            f"{name}: {what} into an array cannot be recorded",
+            do="use the result instead, as in y = np.add(a, b) or y = np.where(mask, new, old); "
+            "under bp.no_grad(), or through t.data, writes are free",
+        )
+    )
+
+
+def _binary(ufunc, operate):
+    """The operator methods of one ufunc, plain and reflected: `t * u` without NumPy's dispatch."""
+
+    def plain(self, other):
+        return record_binary(REGISTRY[ufunc], self, other, operate)
+
+    def reflected(self, other):
+        return record_binary(REGISTRY[ufunc], other, self, operate)
+
+    def in_place(self, other):
+        if records(self) or (type(other) is Tensor and records(other)):
+            raise _write_error(f"{operate.__name__}=", "an in-place operation")
+        self._overwrite(operate(constant(self), constant(other)))
+        return self
+
+    return plain, reflected, in_place
+
+
+def _unary(ufunc, operate):
+    return lambda self: record_unary(REGISTRY[ufunc], self, operate)
+
+
+def _compare(operate):
+    return lambda self, other: operate(constant(self), constant(other))
+
+
+def _convert(kind, way_out):
+    """float(t) and its like: free for a constant, an error where the gradient would be lost."""
+
+    def method(self):
+        if records(self):
+            raise TypeError(
+                message(f"{kind.__name__}() of a Tensor that records would lose its gradient", do=way_out)
+            )
+        return kind(constant(self))
+
+    return method
+
+
+_WAY_OUT = (
+    "use np.sin and the like for math.sin, np.stack([t, u]) for np.array([t, u]), "
+    "and t.item() or t.data where no gradient is wanted"
+)
+
+
+class Tensor(ArrayMethods):
+    """An ndarray that records what is computed from it, if `requires_grad`.
+
+    `data` is shared, as by `np.asarray` (`bp.tensor` copies). Only floating and complex data can
+    require gradients. Raises TypeError for data that are not numbers.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> x = bp.Tensor([1.0, 2.0], requires_grad=True)
+    >>> np.sum(x * x).backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_name", "_node")
+
+    def __init__(self, data, requires_grad=False, dtype=None, name=None):
+        if type(data) is Tensor:
+            if records(data):
+                raise TypeError(
+                    message(
+                        "bp.Tensor was given a Tensor that records",
+                        do="use it as it is, or t.detach() for a new start without its gradient",
+                    )
+                )
+            data = constant(data)
+        if not isinstance(data, DuckArray):
+            data = np.asarray(data, dtype)
+            if data.dtype.kind not in "fciub":
+                raise TypeError(message("a Tensor holds numbers", got=f"dtype {data.dtype}"))
+        self._data = data
+        self._node = None
+        self._name = None
+        if name is not None:
+            self.name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _of(data, node):
+        """The Tensor over `data` that `node` describes; no checks."""
+        tensor = _new(Tensor)
+        tensor._data = data
+        tensor._node = node
+        tensor._name = None
+        return tensor
+
+    # ---- what it holds -------------------------------------------------------------------------
+
+    @property
+    def data(self):
+        """The value: an ndarray or NumPy scalar (a Tensor under an outer transform).
+
+        Assigning replaces a leaf's array; `t.data[...] = a` writes into it.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message(
+                    "only a leaf's data can be replaced", got=repr(self), do="replace the parameter's data"
+                )
+            )
+        if not isinstance(value, DuckArray):
+            value = np.asarray(value)
+        if self._node is not None:
+            if value.dtype.kind not in "fc":
+                raise TypeError(_integers(value.dtype))
+            self._node.shape, self._node.dtype = value.shape, value.dtype
+        self._data = constant(value)
+
+    def _overwrite(self, value):
+        """Put `value` in the array's place, in its shape and dtype, as an in-place operation would."""
+        if np.shape(value) != self.shape:
+            raise ValueError(
+                message(
+                    "an in-place operation cannot change a shape", expected=self.shape, got=np.shape(value)
+                )
+            )
+        self._data = np.asarray(value).astype(self.dtype, casting="same_kind", copy=False)
+
+    shape = property(lambda self: self._data.shape, doc="Length of each axis.")
+    dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
+    ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
+    size = property(lambda self: self._data.size, doc="Number of elements.")
+
+    @property
+    def name(self):
+        """A name for error messages and drawings, or None."""
+        return self._name
+
+    @name.setter
+    def name(self, name):
+        self._name = name
+        if self._node is not None:
+            extra_of(self._node).name = name
+            if self._node.extra.seen is not None:
+                self._node.extra.seen.name = name
+
+    @property
+    def requires_grad(self):
+        """Is this Tensor a leaf whose gradient is wanted, or computed from one?"""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message("requires_grad can only be set on a leaf", got=repr(self), do="use t.detach()")
+            )
+        if not wanted:
+            self._node = None
+        elif self._node is None:
+            if self.dtype.kind not in "fc":
+                raise TypeError(_integers(self.dtype))
+            self._node = make_leaf(self._data, _ambient().level)._node
+            if self._name is not None:
+                extra_of(self._node).name = self._name
+
+    # ---- gradients -----------------------------------------------------------------------------
+
+    @property
+    def grad(self):
+        """∂(what was backpropagated)/∂(this leaf), summed over backward passes; None before the first."""
+        if self._node is None:
+            return None
+        if self._node.grad is UNRETAINED:
+            raise RuntimeError(
+                message(
+                    f"the gradient of an intermediate Tensor is not kept: {self!r}",
+                    do="call t.retain_grad() on it before .backward()",
+                )
+            )
+        return self._node.grad
+
+    @grad.setter
+    def grad(self, value):
+        if self._node is None:
+            raise TypeError(message("only a Tensor that requires grad has a .grad", got=repr(self)))
+        if value is not None and np.shape(value) != self.shape:
+            raise ValueError(
+                message("a .grad has its Tensor's shape", expected=self.shape, got=np.shape(value))
+            )
+        self._node.grad = None if value is None else np.asarray(constant(value), self.dtype)
+
+    def zero_grad(self):
+        """Forget the gradient: `.grad` is None again."""
+        if self._node is not None and self._node.grad is not UNRETAINED:
+            self._node.grad = None
+
+    def retain_grad(self):
+        """Keep this intermediate's gradient, too, in `.grad`. Returns the Tensor."""
+        if self._node is None:
+            raise TypeError(
+                message("this Tensor records nothing, so no gradient will reach it", got=repr(self))
+            )
+        if self._node.grad is UNRETAINED:
+            self._node.grad = None
+        return self
+
+    def backward(self, grad=None, retain_graph=False):
+        """Add ∂self/∂leaf to the `.grad` of every leaf that self was computed from.
+
+        `grad`: the cotangent of self, of its shape; 1 by default, for a Tensor of one element.
+        The graph is freed on the way unless `retain_graph`.
+        """
+        from .backward import backward  # the sweep stands above this file
+
+        backward(self, grad, retain_graph)
+
+    def detach(self):
+        """A constant Tensor over the same array, cut off from all levels of recording."""
+        return Tensor._of(constant(self), None)
+
+    # ---- ways out to plain Python and NumPy ------------------------------------------------------
+
+    def numpy(self):
+        """The plain ndarray; shares memory, carries no gradient."""
+        return np.asarray(constant(self))
+
+    def item(self):
+        """The one element as a Python number; carries no gradient."""
+        return constant(self).item()
+
+    def __array__(self, dtype=None, copy=None):
+        if records(self):
+            raise TypeError(message("NumPy asked for the bare array of a Tensor that records", do=_WAY_OUT))
+        return np.array(constant(self), dtype=dtype, copy=copy)
+
+    __float__ = _convert(float, _WAY_OUT)
+    __int__ = _convert(int, _WAY_OUT)
+    __complex__ = _convert(complex, _WAY_OUT)
+    __index__ = _convert(operator.index, "use t.item()")
+
+    def __bool__(self):
+        return bool(constant(self))
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a Tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value):
+        return value in constant(self)
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self):
+        text = np.array2string(np.asarray(constant(self)), separator=", ", prefix="Tensor(")
+        facts = [f"shape={self.shape}"]
+        if self.dtype != np.float64:
+            facts.append(f"dtype={self.dtype}")
+        if self._node is not None:
+            facts.append(f"op={self._node.op.name}" if self._node.op else "requires_grad=True")
+        if self._name is not None:
+            facts.append(f"name={self._name!r}")
+        return f"Tensor({text}, {', '.join(facts)})"
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
+
+    def __reduce__(self):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message("only leaves can be copied or pickled", got=repr(self), do="use t.detach() first")
+            )
+        return Tensor, (self._data, self._node is not None, None, self._name)
+
+    # ---- how NumPy calls us ----------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method == "__call__" and not kwargs:
+            op = REGISTRY.get(ufunc)
+            if type(op) is Op:
+                if len(inputs) == 2:
+                    return record_binary(op, *inputs, ufunc)
+                return record_unary(op, inputs[0], ufunc)
+        return _ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        return dispatch(func, args, kwargs)
+
+    def __getitem__(self, index):
+        return record(REGISTRY[operator.getitem], (self, constants(index)), {}, operator.getitem)
+
+    def __setitem__(self, index, value):
+        if records(self) or any(map(records, _tensors([value]))):
+            raise _write_error("t[index] = value", "a write")
+        array = np.array(constant(self))
+        array[constants(index)] = constants(value)
+        self._data = array
+
+    def astype(self, dtype):
+        """A copy in another dtype; an integer dtype gives a plain array."""
+        return record(REGISTRY[np.ndarray.astype], (self,), {"dtype": dtype}, _astype)
+
+    @property
+    def T(self):
+        """The Tensor with its axes reversed."""
+        return record_unary(REGISTRY[np.transpose], self, _reverse_axes)
+
+    __add__, __radd__, __iadd__ = _binary(np.add, operator.add)
+    __sub__, __rsub__, __isub__ = _binary(np.subtract, operator.sub)
+    __mul__, __rmul__, __imul__ = _binary(np.multiply, operator.mul)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide, operator.truediv)
+    __pow__, __rpow__, __ipow__ = _binary(np.power, operator.pow)
+    __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul, operator.matmul)
+    __mod__, __rmod__, __imod__ = _binary(np.remainder, operator.mod)
+    __neg__ = _unary(np.negative, operator.neg)
+    __pos__ = _unary(np.positive, operator.pos)
+    __abs__ = _unary(np.absolute, operator.abs)
+    __lt__, __le__ = _compare(operator.lt), _compare(operator.le)
+    __gt__, __ge__ = _compare(operator.gt), _compare(operator.ge)
+    __eq__, __ne__ = _compare(operator.eq), _compare(operator.ne)
+    __floordiv__ = _compare(operator.floordiv)
+    __rfloordiv__ = _compare(lambda a, b: b // a)
+    __and__, __or__ = _compare(operator.and_), _compare(operator.or_)
+    __xor__, __invert__ = _compare(operator.xor), lambda self: ~constant(self)
+
+
+_new = object.__new__
+_reverse_axes = operator.attrgetter("T")
+
+
+def _astype(x, dtype):
+    return x.astype(dtype)
+
+
+def _integers(dtype):
+    return message(
+        "only floating and complex Tensors can require gradients", got=f"dtype {dtype}",
+        do="convert with dtype=float",
+    )  # fmt: skip
+
+
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
+    """A Tensor over a copy of `data`; `bp.Tensor` shares memory instead."""
+    return Tensor(
+        np.array(constant(data) if type(data) is Tensor else data, dtype), requires_grad, None, name
+    )

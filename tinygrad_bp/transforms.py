@@ -1,0 +1,323 @@
+"""Function transforms: vjp, grad, value_and_grad, jvp, jacobian, hessian, hvp, each a few lines over vjp.
+
+The one idea: `vjp` runs a function once on Tensors of a level of its own and returns the value and
+the pullback. A gradient is the pullback of 1; a Jacobian row that of a unit vector; and since rules
+are themselves recorded, a JVP is the pullback of the pullback, which is linear in its cotangent.
+Arguments and results may be arrays, numbers, tuples, lists, dicts and Modules. Read `observe.py`
+next.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .backward import Watch, own, sweep
+from .errors import message
+from .graph import AMBIENT, new_level
+from .primitive import DuckArray
+from .tensor import Tensor, make_leaf
+
+
+@contextmanager
+def _surroundings(**changes):
+    token = AMBIENT.set(AMBIENT.get().replace(**changes))
+    try:
+        yield
+    finally:
+        AMBIENT.reset(token)
+
+
+def no_grad():
+    """A context (or decorator) in which nothing is recorded, except by transforms entered inside it.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> w = bp.Tensor(3.0, requires_grad=True)
+    >>> with bp.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+    return _surroundings(blocked=new_level())  # a level drawn now is younger than all that exist
+
+
+def _input(x, level):
+    """A leaf at `level` over a number or array that is to be differentiated; integers become floats."""
+    if type(x) is Tensor:
+        return make_leaf(x if x._node is not None else _as_float(x._data), level)
+    if isinstance(x, (np.ndarray, np.generic, float, int, complex, DuckArray)):
+        return make_leaf(_as_float(x), level)
+    raise TypeError(
+        message(
+            "a transform was asked to differentiate with respect to something that is not a number",
+            expected="arrays, numbers, Tensors, or containers of them",
+            got=f"{type(x).__name__}: {x!r}",
+            do="choose the arguments with argnums=, or pass it through a closure",
+        )
+    )
+
+
+def _as_float(x):
+    x = x if isinstance(x, (np.ndarray, DuckArray)) else np.asarray(x)[()]
+    return x if x.dtype.kind in "fc" else x.astype(np.float64)
+
+
+def _output(y, level):
+    """What a transform returns for y: its own level peeled off, and constants as plain arrays."""
+    if type(y) is not Tensor:
+        return y
+    if y._node is None or y._node.level == level:
+        y = y._data
+        return _output(y, level) if type(y) is Tensor and y._node is None else y
+    if y._node.level > level:
+        raise RuntimeError(
+            message(
+                "the result depends on a Tensor that leaked out of a finished transform",
+                do="return it from the transformed function instead of storing it",
+            )
+        )
+    return y
+
+
+def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
+    """(f(*primals), pullback), where pullback(g) = gᵀ ∂f/∂primal for each primal, as a tuple.
+
+    g has the structure and shapes of f's value. The pullback may be called any number of times.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> y, pullback = bp.vjp(np.multiply, 2.0, np.array([3.0, 4.0]))
+    >>> y, pullback(np.array([1.0, 10.0]))
+    (array([6., 8.]), (np.float64(43.0), array([ 2., 20.])))
+    """
+    level = new_level()
+    given, rebuild = tree.flatten(primals)
+    inputs = [_input(x, level) for x in given]
+    with _surroundings(level=level):
+        ys, rebuild_ys = tree.flatten(f(*rebuild(inputs)))
+    if not ys:
+        raise TypeError(
+            message(f"{_name(f)} returned nothing", expected="an array or a number", do="add return")
+        )
+    values = [_output(y, level) for y in ys]
+
+    def pullback(g):
+        gs = tree.leaves(g)
+        if len(gs) != len(ys):
+            raise ValueError(
+                message("the pullback needs one cotangent per output", expected=len(ys), got=len(gs))
+            )
+        seeds: dict = {}
+        for y, value, g in zip(ys, values, gs):
+            if np.shape(g) != np.shape(value):
+                raise ValueError(
+                    message("a cotangent has its output's shape", expected=np.shape(value), got=np.shape(g))
+                )
+            if type(y) is Tensor and y._node is not None and y._node.level == level:
+                g = _cast(g, y.dtype)
+                seeds[y._node] = seeds[y._node] + g if y._node in seeds else g
+        gradients = sweep(seeds, True, Watch(selected=True))
+        found = [gradients.pop(x._node, None) for x in inputs]
+        return rebuild([_result(found, x._data) for x in reversed(inputs)][::-1])
+
+    return rebuild_ys(values), pullback
+
+
+def _cast(g, dtype):
+    g = g if isinstance(g, (np.ndarray, np.generic, DuckArray)) else np.asarray(g)[()]
+    if g.dtype == dtype:
+        return g
+    return (np.real(g) if g.dtype.kind == "c" and dtype.kind != "c" else g).astype(dtype)
+
+
+def _result(found, primal):
+    """The last of `found` as the gradient for `primal`: nobody else's array, a scalar for a scalar."""
+    if found[-1] is None:
+        found[-1] = np.zeros(primal.shape, primal.dtype)
+    g = own(found)
+    if type(g) is Tensor:
+        return g._data if g._node is None else g
+    return g[()] if isinstance(primal, np.generic) and isinstance(g, np.ndarray) else g
+
+
+def _name(f):
+    return getattr(f, "__name__", repr(f))
+
+
+def _split(f, args, kwargs, argnums):
+    """(f as a function of the chosen arguments alone, these arguments as a tuple)."""
+    chosen = argnums if isinstance(argnums, tuple) else (argnums,)
+    for n in chosen:
+        if not isinstance(n, int) or isinstance(n, bool) or not -len(args) <= n < len(args):
+            raise ValueError(
+                message(
+                    f"argnums={argnums!r} does not name a positional argument of {_name(f)}",
+                    expected=f"an int (or a tuple of ints) below {len(args)}, the number of arguments given",
+                    do="pass the arguments to be differentiated by position",
+                )
+            )
+    chosen = tuple(n % len(args) for n in chosen)
+
+    def of_chosen(*values):
+        full = list(args)
+        for n, value in zip(chosen, values):
+            full[n] = value
+        return f(*full, **kwargs)
+
+    of_chosen.__name__ = _name(f)
+    return of_chosen, tuple(args[n] for n in chosen)
+
+
+def _scalar_vjp(f, args, kwargs, argnums):
+    of_chosen, chosen = _split(f, args, kwargs, argnums)
+    y, pullback = vjp(of_chosen, *chosen)
+    if len(tree.leaves(y)) != 1 or isinstance(y, (tuple, list, dict)) or np.size(y) != 1:
+        raise TypeError(
+            message(
+                f"grad needs a function with one real number as its value, and {_name(f)} is not",
+                got=f"shape {np.shape(y)}" if not isinstance(y, (tuple, list, dict)) else type(y).__name__,
+                do="sum its value, or use bp.jacobian, bp.elementwise_grad or bp.vjp",
+            )
+        )
+    if np.iscomplexobj(y):
+        raise TypeError(
+            message(f"grad needs a real value, and {_name(f)} gives a complex one", do="use bp.vjp")
+        )
+    return y, pullback
+
+
+def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+    """The function (*args) -> (f(*args), ∂f/∂args[argnums]), for f with one real number as its value.
+
+    A tuple of argnums gives a tuple of gradients, each in its argument's structure. For complex
+    arguments the gradient is ∂f/∂x − i ∂f/∂y (the convention of HIPS autograd and JAX).
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    (np.float64(5.0), array([2., 4.]))
+    """
+
+    def value_and_grad_of_f(*args, **kwargs):
+        y, pullback = _scalar_vjp(f, args, kwargs, argnums)
+        gradients = pullback(np.ones(np.shape(y)))
+        return y, gradients if isinstance(argnums, tuple) else gradients[0]
+
+    return value_and_grad_of_f
+
+
+def grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+    """The function (*args) -> ∂f/∂args[argnums], for f with one real number as its value.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.grad(np.tanh)(0.0), bp.grad(bp.grad(np.sin))(np.pi / 2)
+    (np.float64(1.0), np.float64(-1.0))
+    """
+    both = value_and_grad(f, argnums)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def elementwise_grad(f: Callable, argnums: int = 0) -> Callable:
+    """The function (*args) -> Σ_i ∂f_i/∂args[argnums]: the derivative, elementwise, of an elementwise f.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
+    array([2., 4., 6.])
+    """
+    return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
+
+
+def _tuple(x):
+    return x if isinstance(x, tuple) else tuple(x) if isinstance(x, list) else (x,)
+
+
+def jvp(f: Callable, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """(f(*primals), ∂f/∂primals · tangents): one forward-mode pass, as the pullback of the pullback.
+
+    `primals` and `tangents` are tuples, one entry per argument, alike in structure and shapes.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.jvp(np.sin, (0.0,), (2.0,))
+    (np.float64(0.0), np.float64(2.0))
+    """
+    primals, tangents = _tuple(primals), _tuple(tangents)
+    y, pullback = vjp(f, *primals)
+    zeros = tree.map(lambda part: np.zeros(np.shape(part), _dtype(part)), y)
+    given, wanted = tree.leaves(primals), tree.leaves(tangents)
+    if [np.shape(p) for p in given] != [np.shape(t) for t in wanted]:
+        raise ValueError(
+            message(
+                "jvp needs one tangent per primal, of its shape",
+                expected=[np.shape(p) for p in given],
+                got=[np.shape(t) for t in wanted],
+            )
+        )
+    _, transpose = vjp(pullback, zeros)
+    (tangent_of_y,) = transpose(tangents)
+    return y, tangent_of_y
+
+
+def _dtype(x):
+    dtype: np.dtype = np.result_type(x)
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+
+def jacobian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+    """The function (*args) -> ∂f/∂args[argnums], of shape (*f's shape, *the argument's shape).
+
+    One pullback per element of f's value. Real functions only.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    def jacobian_of_f(*args, **kwargs):
+        of_chosen, chosen = _split(f, args, kwargs, argnums)
+        y, pullback = vjp(of_chosen, *chosen)
+        parts, rebuild = tree.flatten(y)
+        if any(np.iscomplexobj(part) for part in [*parts, *tree.leaves(chosen)]):
+            raise TypeError(message("jacobian needs a real function of real arguments", do="use bp.vjp"))
+        blocks = [_jacobian_rows(parts, rebuild, i, pullback) for i in range(len(parts))]
+        return rebuild(blocks if isinstance(argnums, tuple) else [block[0] for block in blocks])
+
+    return jacobian_of_f
+
+
+def _jacobian_rows(parts, rebuild, i, pullback):
+    """∂(part i)/∂primals, stacked from the pullbacks of its unit vectors."""
+    size, shape = np.size(parts[i]), np.shape(parts[i])
+    zeros = [np.zeros(np.shape(part)) for part in parts]
+    rows = []
+    for unit in np.eye(size):
+        zeros[i] = unit.reshape(shape)
+        rows.append(pullback(rebuild(zeros)))
+    if not rows:
+        return tree.map(lambda g: np.zeros(shape + np.shape(g)), pullback(rebuild(zeros)))
+    return tree.map(lambda *row: np.reshape(np.stack(row), shape + np.shape(row[0])), *rows)
+
+
+def hessian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+    """The function (*args) -> ∂²f/∂x∂x of a scalar f, of shape (*x's shape, *x's shape).
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
+    array([[4., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Callable, primals: Any, vectors: Any) -> Any:
+    """Hessian of f at primals, times vectors: the pullback of grad f, which is symmetric.
+
+    Tuples in, a tuple out; a single array in, a single array out.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
+    array([  6., 120.])
+    """
+    points, directions = _tuple(primals), _tuple(vectors)
+    _, pullback = vjp(grad(f, tuple(range(len(points)))), *points)
+    product = pullback(directions)
+    return product if isinstance(primals, (tuple, list)) else product[0]
