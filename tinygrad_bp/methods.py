@@ -5,6 +5,8 @@ that call to the Tensor, which finds the rule; nothing here knows of derivatives
 next.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .primitive import DuckArray
@@ -51,15 +53,15 @@ class ArrayMethods(DuckArray):
     diagonal = _method(np.diagonal)
     copy = _method(np.copy)
 
-    def reshape(self, *shape, order="C"):
+    def reshape(self: Any, *shape, order="C"):
         """`np.reshape`; lengths may be given one by one."""
         return np.reshape(self, _axes(shape), order=order)
 
-    def flatten(self):
+    def flatten(self: Any):
         """A copy with one axis."""
         return np.ravel(np.copy(self))
 
-    def transpose(self, *axes):
+    def transpose(self: Any, *axes):
         """`np.transpose`; axes may be given one by one, and are reversed by default."""
         return np.transpose(self, _axes(axes) if axes else None)
 

@@ -194,7 +194,7 @@ class Primitive:
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self):
-        return f"<primitive {self.__name__}>"
+        return f"<primitive {self.__wrapped__.__name__}>"
 
     def defvjp(self, *rules: Callable | None, **grammar: Any) -> "Primitive":
         """Declare the VJP rules of this primitive, in the grammar of `bp.defvjp`. Returns the primitive."""
