@@ -29,6 +29,7 @@ class DuckArray:
     __slots__ = ()
     shape: Any
     dtype: Any
+    __array_function__: Callable
 
 
 class Outline:
@@ -180,6 +181,9 @@ REGISTRY: dict[Any, Op | Composite | Nondifferentiable | Refused] = {}
 
 class Primitive:
     """A function of the user's own that Tensors record as one op; made by `primitive`."""
+
+    __name__: str
+    __wrapped__: Callable
 
     def __init__(self, fn):
         functools.update_wrapper(self, fn)
