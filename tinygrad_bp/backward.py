@@ -56,22 +56,25 @@ def shares(node, g, watch):
         seen.check_saved(node)
     found = []
     try:
-        together = pull_together(op, g, node, kwargs)
+        together = pull_together(op, g, node, kwargs) if op.together else None
         for i, parent in enumerate(parents):
-            if parent is None or (together is None and op.rules[i] is None):
+            if parent is None:
                 continue
-            share = op.rules[i](g, node.y, *node.saved, **kwargs) if together is None else together[i]
-            if op.broadcasts == "elementwise" and (watch.invalid or watch.selected):
+            if together is not None:
+                share = together[i]
+            elif op.rules[i] is not None:
+                share = op.rules[i](g, node.y, *node.saved, **kwargs)
+            else:
+                continue
+            if op.elementwise and (watch.invalid or watch.selected):
                 share = watch.settle(g, share)
-            if (
-                not isinstance(share, ARRAYS)
-                or share.shape != parent.shape
-                or share.dtype is not parent.dtype
-            ):
-                share = project(share, op, i, parent)
-            found.append((parent, share))
+            try:
+                fits = share.shape == parent.shape and share.dtype is parent.dtype
+            except AttributeError:  # a Python number, or something worse
+                fits = False
+            found.append((parent, share if fits else project(share, op, i, parent)))
             if seen is not None:
-                seen.hand_on(i, share)
+                seen.hand_on(i, found[-1][1])
     except Exception as error:
         error.add_note(f"raised in the backward pass through {op.name}")
         raise
@@ -81,16 +84,11 @@ def shares(node, g, watch):
     return found
 
 
-ARRAYS = (np.ndarray, np.generic, DuckArray)
-
-
 def pull_together(op, g, node, kwargs):
-    """The cotangents of all arguments, for an op whose one rule covers them; None if it has one each."""
+    """The cotangents of all arguments, for an op whose one rule covers them."""
     if op.joint is not None:
         return op.joint(g, node.y, *node.saved, **kwargs)
-    if op.sequence is not None:
-        return op.rules[0](g, node.y, list(node.saved), **kwargs)
-    return None
+    return op.rules[0](g, node.y, list(node.saved), **kwargs)
 
 
 class Watch:
@@ -118,7 +116,7 @@ class Watch:
 
 def project(share, op, i, parent):
     """`share` summed over the axes that were broadcast, and in the parent's dtype."""
-    if not isinstance(share, ARRAYS):
+    if not isinstance(share, (np.ndarray, np.generic, DuckArray)):
         share = np.asarray(share)
     if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
         raise GradientShape(

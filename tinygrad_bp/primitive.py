@@ -57,8 +57,8 @@ class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 
     __slots__ = (
-        "broadcasts", "count", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
-        "view",
+        "broadcasts", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
+        "together", "view",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Op:
         self.forward, self.rules, self.joint = forward, rules, joint
         self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
         self.name = getattr(forward, "__name__", repr(forward))
+        self.elementwise = broadcasts == "elementwise"
+        self.together = joint is not None or sequence is not None  # one rule gives all cotangents
         declared = [joint] if joint else [rule for rule in rules if rule]
         names, required, variadic = _parameters(declared[0])
         self.count = None if variadic else 1 if sequence is not None else required if joint else len(rules)
@@ -189,6 +191,8 @@ class Primitive:
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args, **kwargs):
+        if len(args) == 1 and not kwargs and isinstance(args[0], DuckArray):
+            return args[0].__array_function__(self, (type(args[0]),), args, kwargs)
         ducks = [a for a in _flat(args) if isinstance(a, DuckArray)]
         ducks += [a for a in kwargs.values() if isinstance(a, DuckArray)]
         for duck in ducks:

@@ -95,10 +95,14 @@ def record_unary(op, x, forward):
     y = forward(a)
     if type(a) is Tensor and type(y) is Tensor and y._node is None:
         y = y._data
+    try:
+        shape, dtype = y.shape, y.dtype
+    except AttributeError:  # several outputs
+        return record(op, (x,), {}, forward)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
     new = Node(
-        op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level
+        op, y if keep_y else None, (a,) if keep_x else parents, parents, shape, dtype, node.level
     )  # fmt: skip
     if ambient.run is not None:
         return _finish(y, new, (x,), ambient)
@@ -548,6 +552,10 @@ class Tensor(ArrayMethods):
         return _ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
+        if len(args) == 1 and not kwargs and type(args[0]) is Tensor:
+            op = REGISTRY.get(func)
+            if type(op) is Op and op.count == 1 and not op.together:
+                return record_unary(op, args[0], func)
         return dispatch(func, args, kwargs)
 
     def __getitem__(self, index):
@@ -563,6 +571,12 @@ class Tensor(ArrayMethods):
     def astype(self, dtype):
         """A copy in another dtype; an integer dtype gives a plain array."""
         return record(REGISTRY[np.ndarray.astype], (self,), {"dtype": dtype}, _astype)
+
+    def sum(self, *args, **kwargs):
+        """`np.sum` of this Tensor."""
+        if args or kwargs:
+            return np.sum(self, *args, **kwargs)
+        return record_unary(REGISTRY[np.sum], self, _sum)
 
     @property
     def T(self):
@@ -590,6 +604,7 @@ class Tensor(ArrayMethods):
 
 _new = object.__new__
 _reverse_axes = operator.attrgetter("T")
+_sum = operator.methodcaller("sum")
 
 
 def _astype(x, dtype):
