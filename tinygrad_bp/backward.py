@@ -116,7 +116,9 @@ class Watch:
 
 def project(share, op, i, parent):
     """`share` summed over the axes that were broadcast, and in the parent's dtype."""
-    if not isinstance(share, (np.ndarray, np.generic, DuckArray)):
+    if op.elementwise and type(share) is np.ndarray and share.ndim == 2 and share.shape[1:] == parent.shape:
+        share = np.add.reduce(share, 0)  # a bias under its batch: the commonest case, without a search
+    elif not isinstance(share, (np.ndarray, np.generic, DuckArray)):
         share = np.asarray(share)
     if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
         raise GradientShape(
@@ -155,8 +157,6 @@ def _fits(shape, target, broadcasts):
 def unbroadcast(share, shape):
     """The sum over all axes along which an array of `shape` was repeated: broadcasting's transpose."""
     lead = share.ndim - len(shape)
-    if lead == 1 and share.ndim == 2 and type(share) is np.ndarray and share.shape[1:] == shape:
-        return np.add.reduce(share, 0)
     repeated = tuple(i + lead for i, n in enumerate(shape) if n == 1 and share.shape[i + lead] != 1)
     return np.reshape(np.sum(share, axis=(*range(lead), *repeated)), shape)
 

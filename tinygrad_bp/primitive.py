@@ -191,14 +191,12 @@ class Primitive:
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args, **kwargs):
-        if len(args) == 1 and not kwargs and isinstance(args[0], DuckArray):
-            return args[0].__array_function__(self, (type(args[0]),), args, kwargs)
-        ducks = [a for a in _flat(args) if isinstance(a, DuckArray)]
-        ducks += [a for a in kwargs.values() if isinstance(a, DuckArray)]
-        for duck in ducks:
-            result = duck.__array_function__(self, {type(d) for d in ducks}, args, kwargs)
-            if result is not NotImplemented:
-                return result
+        for a in (*args, *kwargs.values()) if kwargs else args:
+            for duck in a if isinstance(a, (list, tuple)) else (a,):
+                if isinstance(duck, DuckArray):
+                    result = duck.__array_function__(self, (type(duck),), args, kwargs)
+                    if result is not NotImplemented:
+                        return result
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self):
@@ -208,14 +206,6 @@ class Primitive:
         """Declare the VJP rules of this primitive, in the grammar of `bp.defvjp`. Returns the primitive."""
         defvjp(self, *rules, **grammar)
         return self
-
-
-def _flat(args):
-    for a in args:
-        if isinstance(a, (list, tuple)):
-            yield from a
-        else:
-            yield a
 
 
 def primitive(fn: Callable) -> Primitive:
