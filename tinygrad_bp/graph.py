@@ -59,6 +59,13 @@ class Node(Outline):
             self.y = self.saved = self.parents = None
 
 
+def leaf_node(data, level):
+    """The Node of a Tensor whose derivatives are asked for, at `level`."""
+    node = Node(None, None, (), (), data.shape, data.dtype, level)
+    node.grad = None
+    return node
+
+
 class Extra:
     """The rare rest of a Node: keywords of the call, its name, its record in an observed run."""
 

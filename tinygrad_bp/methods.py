@@ -1,15 +1,57 @@
-"""The methods of an ndarray, each one line over the NumPy function of the same name.
+"""What a Tensor shares with an ndarray: its facts, its methods, and the ways out to plain Python.
 
 The one idea: NumPy is the switchboard. `t.sum(axis=0)` calls `np.sum(t, axis=0)`, and NumPy offers
-that call to the Tensor, which finds the rule; nothing here knows of derivatives. Read `tensor.py`
-next.
+that call to the Tensor, which finds the rule; nothing here knows of derivatives. The ways out
+(`float`, `np.asarray`) are closed while a Tensor records, since a gradient would be lost through
+them without a word. Read `tensor.py` next.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
 
+from .errors import message
+from .graph import AMBIENT, UNRETAINED, extra_of, leaf_node
 from .primitive import DuckArray
+
+
+def records(t):
+    """Does an operation on this Tensor, here and now, get recorded?"""
+    return t._node is not None and t._node.level > AMBIENT.get().blocked
+
+
+def constant(x):
+    """The array under a Tensor, all levels stripped; anything else as it is."""
+    while isinstance(x, ArrayMethods):
+        x = x._data
+    return x
+
+
+def _integers(dtype):
+    return message(
+        "only floating and complex Tensors can require gradients", got=f"dtype {dtype}",
+        do="convert with dtype=float",
+    )  # fmt: skip
+
+
+def _convert(kind, way_out):
+    """float(t) and its like: free for a constant, an error where the gradient would be lost."""
+
+    def method(self):
+        if records(self):
+            raise TypeError(
+                message(f"{kind.__name__}() of a Tensor that records would lose its gradient", do=way_out)
+            )
+        return kind(constant(self))
+
+    return method
+
+
+_WAY_OUT = (
+    "use np.sin and the like for math.sin, np.stack([t, u]) for np.array([t, u]), "
+    "and t.item() or t.data where no gradient is wanted"
+)
 
 
 def _method(function):
@@ -29,9 +71,130 @@ def _axes(args):
 
 
 class ArrayMethods(DuckArray):
-    """What a Tensor does by asking NumPy."""
+    """An array, the Node that describes it (None for a constant), and all that an ndarray has."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_data", "_name", "_node")
+
+    _data: Any
+    _name: str | None
+    _node: Any
+
+    # ---- what it holds -------------------------------------------------------------------------
+
+    @property
+    def data(self):
+        """The value: an ndarray or NumPy scalar (a Tensor under an outer transform).
+
+        Assigning replaces a leaf's array; `t.data[...] = a` writes into it.
+        """
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message(
+                    "only a leaf's data can be replaced", got=repr(self), do="replace the parameter's data"
+                )
+            )
+        if not isinstance(value, DuckArray):
+            value = np.asarray(value)
+        if self._node is not None:
+            if value.dtype.kind not in "fc":
+                raise TypeError(_integers(value.dtype))
+            self._node.shape, self._node.dtype = value.shape, value.dtype
+        self._data = constant(value)
+
+    def _overwrite(self, value):
+        """Put `value` in the array's place, in its shape and dtype, as an in-place operation would."""
+        if np.shape(value) != self.shape:
+            raise ValueError(
+                message(
+                    "an in-place operation cannot change a shape", expected=self.shape, got=np.shape(value)
+                )
+            )
+        self._data = np.asarray(value).astype(self.dtype, casting="same_kind", copy=False)
+
+    shape = property(lambda self: self._data.shape, doc="Length of each axis.")
+    dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
+    ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
+    size = property(lambda self: self._data.size, doc="Number of elements.")
+
+    @property
+    def name(self):
+        """A name for error messages and drawings, or None."""
+        return self._name
+
+    @name.setter
+    def name(self, name):
+        self._name = name
+        if self._node is not None:
+            extra_of(self._node).name = name
+            if self._node.extra.seen is not None:
+                self._node.extra.seen.name = name
+
+    @property
+    def requires_grad(self):
+        """Is this Tensor a leaf whose gradient is wanted, or computed from one?"""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message("requires_grad can only be set on a leaf", got=repr(self), do="use t.detach()")
+            )
+        if not wanted:
+            self._node = None
+        elif self._node is None:
+            if self.dtype.kind not in "fc":
+                raise TypeError(_integers(self.dtype))
+            self._node = leaf_node(self._data, AMBIENT.get().level)
+            if self._name is not None:
+                extra_of(self._node).name = self._name
+
+    # ---- gradients -----------------------------------------------------------------------------
+
+    @property
+    def grad(self):
+        """∂(what was backpropagated)/∂(this leaf), summed over backward passes; None before the first."""
+        if self._node is None:
+            return None
+        if self._node.grad is UNRETAINED:
+            raise RuntimeError(
+                message(
+                    f"the gradient of an intermediate Tensor is not kept: {self!r}",
+                    do="call t.retain_grad() on it before .backward()",
+                )
+            )
+        return self._node.grad
+
+    @grad.setter
+    def grad(self, value):
+        if self._node is None:
+            raise TypeError(message("only a Tensor that requires grad has a .grad", got=repr(self)))
+        if value is not None and np.shape(value) != self.shape:
+            raise ValueError(
+                message("a .grad has its Tensor's shape", expected=self.shape, got=np.shape(value))
+            )
+        self._node.grad = None if value is None else np.asarray(constant(value), self.dtype)
+
+    def zero_grad(self):
+        """Forget the gradient: `.grad` is None again."""
+        if self._node is not None and self._node.grad is not UNRETAINED:
+            self._node.grad = None
+
+    def retain_grad(self):
+        """Keep this intermediate's gradient, too, in `.grad`. Returns the Tensor."""
+        if self._node is None:
+            raise TypeError(
+                message("this Tensor records nothing, so no gradient will reach it", got=repr(self))
+            )
+        if self._node.grad is UNRETAINED:
+            self._node.grad = None
+        return self
+
+    # ---- methods, by asking NumPy -----------------------------------------------------------------
 
     # reductions
     sum = _method(np.sum)
@@ -99,3 +262,61 @@ class ArrayMethods(DuckArray):
     def imag(self):
         """The imaginary part."""
         return np.imag(self)
+
+    # ---- ways out to plain Python and NumPy ------------------------------------------------------
+
+    def numpy(self):
+        """The plain ndarray; shares memory, carries no gradient."""
+        return np.asarray(constant(self))
+
+    def item(self):
+        """The one element as a Python number; carries no gradient."""
+        return constant(self).item()
+
+    def __array__(self, dtype=None, copy=None):
+        if records(self):
+            raise TypeError(message("NumPy asked for the bare array of a Tensor that records", do=_WAY_OUT))
+        return np.array(constant(self), dtype=dtype, copy=copy)
+
+    __float__ = _convert(float, _WAY_OUT)
+    __int__ = _convert(int, _WAY_OUT)
+    __complex__ = _convert(complex, _WAY_OUT)
+    __index__ = _convert(operator.index, "use t.item()")
+
+    def __bool__(self):
+        return bool(constant(self))
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a Tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self: Any):
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value):
+        return value in constant(self)
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self):
+        text = np.array2string(np.asarray(constant(self)), separator=", ", prefix="Tensor(")
+        facts = [f"shape={self.shape}"]
+        if self.dtype != np.float64:
+            facts.append(f"dtype={self.dtype}")
+        if self._node is not None:
+            facts.append(f"op={self._node.op.name}" if self._node.op else "requires_grad=True")
+        if self._name is not None:
+            facts.append(f"name={self._name!r}")
+        return f"Tensor({text}, {', '.join(facts)})"
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
+
+    def __reduce__(self):
+        if self._node is not None and self._node.op is not None:
+            raise TypeError(
+                message("only leaves can be copied or pickled", got=repr(self), do="use t.detach() first")
+            )
+        return type(self), (self._data, self._node is not None, None, self._name)

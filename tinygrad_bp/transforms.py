@@ -16,9 +16,9 @@ import numpy as np
 from . import tree
 from .backward import Watch, own, sweep
 from .errors import message
-from .graph import AMBIENT, new_level
+from .graph import AMBIENT, leaf_node, new_level
 from .primitive import DuckArray
-from .tensor import Tensor, make_leaf
+from .tensor import Tensor
 
 
 @contextmanager
@@ -45,9 +45,11 @@ def no_grad():
 def _input(x, level):
     """A leaf at `level` over a number or array that is to be differentiated; integers become floats."""
     if type(x) is Tensor:
-        return make_leaf(x if x._node is not None else _as_float(x._data), level)
+        x = x if x._node is not None else _as_float(x._data)
+        return Tensor._of(x, leaf_node(x, level))
     if isinstance(x, (np.ndarray, np.generic, float, int, complex, DuckArray)):
-        return make_leaf(_as_float(x), level)
+        x = _as_float(x)
+        return Tensor._of(x, leaf_node(x, level))
     raise TypeError(
         message(
             "a transform was asked to differentiate with respect to something that is not a number",
