@@ -12,17 +12,7 @@ from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
 from .primitive import composite, defvjp, nondifferentiable, primitive, refused
 from .tensor import Tensor, tensor
-from .transforms import (
-    elementwise_grad,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    no_grad,
-    value_and_grad,
-    vjp,
-)
+from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
