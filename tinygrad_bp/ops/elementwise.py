@@ -1,7 +1,8 @@
 """Derivatives of NumPy's elementwise functions: the table of a calculus book.
 
 In each rule g is the cotangent of y = f(x), or of f(a, b). Kinks get 0 or the mean subgradient:
-abs' and sqrt' are 0 at 0, ties of maximum share. Broadcasting is undone by the backward pass.
+abs' and sqrt' are 0 at 0, hypot' and arctan2' at (0, 0) too, ties of maximum share. Broadcasting is
+undone by the backward pass. Read `reduction.py` next.
 """
 
 import math
@@ -16,19 +17,32 @@ LN2, LN10 = math.log(2), math.log(10)
 @primitive
 def reciprocal_or_zero(x):
     """1/x, and 0 where x is 0."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         y = np.reciprocal(x)
     return y if np.all(x) else np.where(x == 0, 0.0, y)[()]
 
 
 def _as(y, a):
-    """A Python number as a scalar of y's dtype, so that NumPy functions of it do not widen the result."""
-    return y.dtype.type(a) if isinstance(a, (int, float, complex)) else a
+    """A Python number or integers in y's dtype, which NumPy's functions of them would not choose."""
+    if isinstance(a, (int, float, complex)):
+        return y.dtype.type(a)
+    return a.astype(y.dtype) if a.dtype.kind in "iub" else a
 
 
 def _sign(x):
     """∂|x|/∂x: the sign of a real number, 0 at 0; conj(x)/|x| of a complex one."""
     return np.conjugate(x) * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else np.sign(x)
+
+
+def _root(x):
+    """√(1 + x²), for real x of any size."""
+    return np.sqrt(x * x + 1) if x.dtype.kind == "c" else np.hypot(x, 1)
+
+
+def _over_squares(x, a, b):
+    """x/(a² + b²) for a and b of any size, 0 at (0, 0)."""
+    r = reciprocal_or_zero(np.hypot(a, b))
+    return x * r * r
 
 
 # fmt: off
@@ -42,7 +56,7 @@ defvjp(np.subtract,    lambda g, _y, _a, _b: g,
 defvjp(np.multiply,    lambda g, _y, _a, b: g * b,
                        lambda g, _y, a, _b: g * a)
 defvjp(np.true_divide, lambda g, _y, _a, b: g / b,
-                       lambda g, _y, a, b: -g * a / (b * b))
+                       lambda g, y, _a, b: -g * y / b)
 defvjp(np.power,       lambda g, _y, a, b: g * (b * a ** (b - (b != 0))),
                        lambda g, y, a, _b: g * (y * np.log(_as(y, a) + (a == 0))))
 defvjp(np.remainder,   lambda g, _y, _a, _b: g,
@@ -64,8 +78,6 @@ defvjp(np.log,         lambda g, _y, x: g / x)
 defvjp(np.log2,        lambda g, _y, x: g / (x * LN2))
 defvjp(np.log10,       lambda g, _y, x: g / (x * LN10))
 defvjp(np.log1p,       lambda g, _y, x: g / (x + 1))
-defvjp(np.logaddexp,   lambda g, y, a, _b: g * np.exp(a - y),
-                       lambda g, y, _a, b: g * np.exp(b - y))
 
 # trigonometric
 defvjp(np.sin,         lambda g, _y, x: g * np.cos(x))
@@ -74,18 +86,20 @@ defvjp(np.tan,         lambda g, _y, x: g / np.square(np.cos(x)))
 defvjp(np.arcsin,      lambda g, _y, x: g / np.sqrt((1 - x) * (1 + x)))
 defvjp(np.arccos,      lambda g, _y, x: -g / np.sqrt((1 - x) * (1 + x)))
 defvjp(np.arctan,      lambda g, _y, x: g / (1 + x * x))
-defvjp(np.arctan2,     lambda g, _y, a, b: g * (b / (a * a + b * b)),
-                       lambda g, _y, a, b: -g * (a / (a * a + b * b)))
+defvjp(np.arctan2,     lambda g, _y, a, b: g * _over_squares(b, a, b),
+                       lambda g, _y, a, b: -g * _over_squares(a, a, b))
 defvjp(np.hypot,       lambda g, y, a, _b: g * (a * reciprocal_or_zero(y)),
                        lambda g, y, _a, b: g * (b * reciprocal_or_zero(y)))
 defvjp(np.deg2rad,     lambda g, _y, _x: g * (math.pi / 180))
+defvjp(np.radians,     lambda g, _y, _x: g * (math.pi / 180))
 defvjp(np.rad2deg,     lambda g, _y, _x: g * (180 / math.pi))
+defvjp(np.degrees,     lambda g, _y, _x: g * (180 / math.pi))
 
 # hyperbolic
 defvjp(np.sinh,        lambda g, _y, x: g * np.cosh(x))
 defvjp(np.cosh,        lambda g, _y, x: g * np.sinh(x))
 defvjp(np.tanh,        lambda g, y, _x: g * (1 - y * y))
-defvjp(np.arcsinh,     lambda g, _y, x: g / np.hypot(x, 1))
+defvjp(np.arcsinh,     lambda g, _y, x: g / _root(x))
 defvjp(np.arccosh,     lambda g, _y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 defvjp(np.arctanh,     lambda g, _y, x: g / ((1 - x) * (1 + x)))
 
@@ -111,23 +125,23 @@ defvjp(np.where,       None,
 # complex numbers: the gradient of a real f is ∂f/∂x − i ∂f/∂y
 # fmt: off
 defvjp(np.conjugate,   lambda g, _y, _x: np.conjugate(g))
-defvjp(np.real,        lambda g, _y, _val: g)
-defvjp(np.imag,        lambda g, _y, _val: g * -1j)
+defvjp(np.real,        lambda g, _y, _val: g, view=True)
+defvjp(np.imag,        lambda g, _y, _val: g * -1j, view=True)
 # fmt: on
 composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else 0.0)
 
 
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
-    """Two kinks: a bound shares the gradient of an argument that equals it."""
+    """min(max(a, low), high): a bound shares the gradient of an argument that equals it."""
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
-    y = a if low is None else np.maximum(a, low)
+    y = +a if low is None else np.maximum(a, low)
     return y if high is None else np.minimum(y, high)
 
 
 composite(np.clip, _clip)
 
 for _constant in (
-    np.floor, np.ceil, np.trunc, np.rint, np.round, np.fix, np.floor_divide,
+    np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix, np.floor_divide,
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
     np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift,

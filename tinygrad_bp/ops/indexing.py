@@ -1,4 +1,8 @@
-"""Derivatives of indexing: what was taken from a place is added back to it."""
+"""Derivatives of indexing: what was taken from a place is added back to it.
+
+Slices, integers, `None`, `...`, integer arrays and boolean masks: one rule. Read `../backward.py`
+next, where the rules are used.
+"""
 
 import operator
 
@@ -7,16 +11,23 @@ import numpy as np
 from ..primitive import defvjp, primitive
 
 
-def _is_basic(index):
+def _names_once(index):
+    """Does `index` name no element twice? Slices, integers and boolean masks cannot."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is ... or isinstance(part, (int, np.integer, slice)) for part in parts)
+    return all(
+        part is None
+        or part is ...
+        or isinstance(part, (int, np.integer, np.bool_, slice))
+        or (isinstance(part, np.ndarray) and part.dtype == bool)
+        for part in parts
+    )
 
 
 @primitive
 def scatter(x, index, shape):
     """Zeros of `shape` with x added at `index`, as often as an element is named: getitem's transpose."""
     total = np.zeros(shape, x.dtype)
-    if _is_basic(index):
+    if _names_once(index):
         total[index] = x
     else:
         np.add.at(total, index, x)

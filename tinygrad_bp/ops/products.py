@@ -1,7 +1,9 @@
 """Derivatives of products: matmul, dot, outer, trace.
 
-For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter is BP4.
+For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter is BP4. Read `indexing.py` next.
 """
+
+import math
 
 import numpy as np
 
@@ -28,32 +30,36 @@ def _matmul_b(g, _y, a, _b):
         return a[:, None] * g[..., None, :]
     if _b.ndim == 1:
         return (_t(a) @ g[..., None])[..., 0]
+    if _b.ndim == 2 and a.ndim > 2:  # one product instead of one per matrix of a
+        rows = math.prod(a.shape[:-1])
+        a, g = np.reshape(a, (rows, a.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     return _t(_t(g) @ a)  # laid out so that the gradient of w in x @ w.T comes out contiguous
 
 
-def _columns(b):
-    """b as a matrix (k, …), k being the axis that dot sums over."""
-    return np.reshape(b if b.ndim < 3 else np.moveaxis(b, -2, 0), (b.shape[-2 if b.ndim > 1 else 0], -1))
-
-
 def _dot_a(g, _y, _a, b):
-    if not _a.ndim or not b.ndim:
-        return np.sum(g * b) if _a.shape == () else g * b
-    b = _columns(b)
-    return np.reshape(np.reshape(g, (-1, b.shape[1])) @ b.T, _a.shape)
+    """y[i…, k…, m] = Σ_n a[i…, n] b[k…, n, m]: g times b as a matrix (n, k…m), transposed."""
+    if not _a.ndim or not np.ndim(b):
+        return g * b if _a.ndim else np.sum(g * b)
+    if b.ndim == 1:
+        return g[..., None] * b
+    n, columns = b.shape[-2], math.prod(b.shape[:-2]) * b.shape[-1]
+    b = np.reshape(np.moveaxis(b, -2, 0), (n, columns))
+    return np.reshape(np.reshape(g, (math.prod(_a.shape[:-1]), columns)) @ b.T, _a.shape)
 
 
 def _dot_b(g, _y, a, _b):
-    if not a.ndim or not _b.ndim:
-        return np.sum(g * a) if _b.shape == () else g * a
-    rows = np.reshape(a, (-1, a.shape[-1]))
-    back = rows.T @ np.reshape(g, (rows.shape[0], -1))
+    """a as a matrix (i…, n), transposed, times g."""
+    if not np.ndim(a) or not _b.ndim:
+        return g * a if _b.ndim else np.sum(g * a)
+    n, rows, columns = a.shape[-1], math.prod(a.shape[:-1]), math.prod(g.shape[a.ndim - 1 :])
+    back = np.reshape(a, (rows, n)).T @ np.reshape(g, (rows, columns))
     if _b.ndim < 3:
         return np.reshape(back, _b.shape)
-    return np.moveaxis(np.reshape(back, (_b.shape[-2], *_b.shape[:-2], _b.shape[-1])), 0, -2)
+    return np.moveaxis(np.reshape(back, (n, *_b.shape[:-2], _b.shape[-1])), 0, -2)
 
 
 def _trace(g, _y, _a, offset=0, axis1=0, axis2=1, dtype=None):
+    """g on the diagonal that was summed."""
     diagonal = np.eye(_a.shape[axis1], _a.shape[axis2], k=offset, dtype=_a.dtype)
     return np.moveaxis(g[..., None, None] * diagonal, (-2, -1), (axis1, axis2))
 

@@ -1,8 +1,11 @@
 """Derivatives of reductions: sums, means, variances, extrema over axes.
 
-The cotangent of a reduction has fewer axes than the argument; `_kept` puts them back with length 1,
-and `spread` repeats it along them. Ties of max and min share the gradient equally.
+The cotangent of a reduction has fewer axes than the argument; `kept` puts them back with length 1,
+and `spread` repeats it along them. Ties of max and min share the gradient equally. Read `shaping.py`
+next.
 """
+
+import math
 
 import numpy as np
 
@@ -16,23 +19,32 @@ SMALL = 8192
 @primitive
 def spread(g, shape):
     """g broadcast to `shape`."""
-    size = 1
-    for length in shape:
-        size *= length
-    if size > SMALL:
+    if math.prod(shape) > SMALL:
         return np.broadcast_to(g, shape)
     filled = np.empty(shape, g.dtype)
     filled[...] = g
     return filled
 
 
-def _kept(g, x, axis, keepdims):
-    """g with the reduced axes put back, of length 1."""
-    if axis is None or keepdims:
+def _axes(x, axis):
+    """The reduced axes, none of them negative."""
+    if axis is None or not x.ndim:
+        return range(x.ndim)
+    return {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+
+
+def kept(g, x, axis, keepdims):
+    """g with the axes put back, of length 1, along which x was reduced."""
+    if axis is None or keepdims or not x.ndim:
         return g
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    reduced = {i % x.ndim for i in axes}
-    return np.reshape(g, tuple(1 if i in reduced else n for i, n in enumerate(x.shape)))
+    axes = _axes(x, axis)
+    return np.reshape(g, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+def _share(x, axis, ddof=0):
+    """1/(n − ddof), n being the number of elements in each mean; infinite where there is nothing."""
+    n = math.prod(x.shape[i] for i in _axes(x, axis)) - ddof
+    return 1 / n if n > 0 else math.inf
 
 
 def _deviation(a, axis):
@@ -41,26 +53,37 @@ def _deviation(a, axis):
     return np.conjugate(deviation) if deviation.dtype.kind == "c" else deviation
 
 
+def _var(g, _y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+    """∂ Σ|a − mean|²/(n − ddof)."""
+    share = _share(a, axis, ddof if correction is None else correction)
+    return kept(g, a, axis, keepdims) * (2 * share) * _deviation(a, axis)
+
+
+def _std(g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+    """∂√var, and 0 where the elements are all equal."""
+    share = _share(a, axis, ddof if correction is None else correction)
+    return kept(g * reciprocal_or_zero(y), a, axis, keepdims) * share * _deviation(a, axis)
+
+
 def _extremum(g, y, a, axis=None, keepdims=False):
-    """Σ over ties: each gets an equal share."""
-    ties = a == _kept(y, a, axis, keepdims)
+    """Equal shares for all elements that equal the extremum."""
+    ties = a == kept(y, a, axis, keepdims)
     count = np.sum(ties, axis=axis, keepdims=True, dtype=g.dtype)
-    return _kept(g, a, axis, keepdims) * (ties / count)
+    return kept(g, a, axis, keepdims) * (ties / count)
 
 
 # fmt: off
 defvjp(spread,  lambda g, _y, _x, shape: g, broadcasts="elementwise")
 defvjp(np.sum,  lambda g, _y, _a, axis=None, dtype=None, keepdims=False:
-                    spread(_kept(g, _a, axis, keepdims), _a.shape))
+                    spread(kept(g, _a, axis, keepdims), _a.shape))
 defvjp(np.mean, lambda g, _y, _a, axis=None, dtype=None, keepdims=False:
-                    spread(_kept(g, _a, axis, keepdims) / (_a.size / g.size), _a.shape))
-defvjp(np.var,  lambda g, _y, a, axis=None, dtype=None, ddof=0, keepdims=False:
-                    _kept(g, a, axis, keepdims) * 2 * _deviation(a, axis) / (a.size // g.size - ddof))
-defvjp(np.std,  lambda g, y, a, axis=None, dtype=None, ddof=0, keepdims=False:
-                    _kept(g * reciprocal_or_zero(y), a, axis, keepdims)
-                    * _deviation(a, axis) / (a.size // g.size - ddof))
+                    spread(kept(g, _a, axis, keepdims) * _share(_a, axis), _a.shape))
+defvjp(np.var,  _var)
+defvjp(np.std,  _std)
 defvjp(np.max,  _extremum)
+defvjp(np.amax, _extremum)
 defvjp(np.min,  _extremum)
+defvjp(np.amin, _extremum)
 # fmt: on
 
 for _constant in (

@@ -1,14 +1,24 @@
-"""Derivatives of functions that move elements: each is undone by moving the cotangent back."""
+"""Derivatives of functions that move elements: each is undone by moving the cotangent back.
+
+A reshape is undone by a reshape, a permutation by its inverse, a concatenation by slices. Read
+`products.py` next.
+"""
 
 import numpy as np
 
+from ..errors import message
 from ..primitive import defvjp
 
 
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
     """The cotangent in the argument's shape, elements in the same order."""
     if order not in ("C", "F"):
-        raise ValueError(f"the derivative of a reshape needs order 'C' or 'F', got {order!r}")
+        raise ValueError(
+            message(
+                "the order of a reshape's elements must be known to undo it",
+                expected="order='C' or 'F'", got=f"order={order!r}",
+            )
+        )  # fmt: skip
     return np.reshape(g, _a.shape, order=order)
 
 

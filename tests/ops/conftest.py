@@ -1,0 +1,25 @@
+"""What the tests of rules share."""
+
+import numpy as np
+import pytest
+
+from tinygrad_bp import backward
+from tinygrad_bp.tensor import constant
+
+
+def is_wider(share, parent):
+    """Has the rule computed in more digits than the argument has?"""
+    share = np.asarray(constant(share)).dtype
+    return share.kind in "fc" and np.finfo(share).precision > np.finfo(parent.dtype).precision
+
+
+@pytest.fixture
+def exact_dtypes(monkeypatch):
+    """The sweep casts each share to its argument's dtype; under this fixture it must not have to."""
+    cast = backward.project
+
+    def project(share, op, i, parent):
+        assert not is_wider(share, parent), f"{op.name}, argument {i}: {share.dtype} for {parent.dtype}"
+        return cast(share, op, i, parent)
+
+    monkeypatch.setattr(backward, "project", project)
