@@ -27,7 +27,7 @@ def record(op, args, kwargs, forward=None):
     ambient = _ambient()
     args, kwargs = op.bind(args, kwargs)
     forward = forward or op.forward
-    operands = args if op.sequence is None else tuple(args[0])
+    operands = tuple(args[0]) if op.sequence is not None else _without_lists(op, args)
     level = max((a._node.level for a in operands if type(a) is Tensor and a._node is not None), default=-1)
     if any(isinstance(v, Tensor) for v in kwargs.values()):
         kwargs = {k: _undifferentiated(op, k, v, ambient) for k, v in kwargs.items()}
@@ -53,6 +53,15 @@ def record(op, args, kwargs, forward=None):
     return (_record_parts if several else _finish)(y, node, operands, ambient)
 
 
+LISTS = (list, tuple)
+
+
+def _without_lists(op, args):
+    """Lists of numbers as the arrays that NumPy makes of them, where a derivative is declared."""
+    lists = [i for i, a in enumerate(args) if type(a) in LISTS and any(op.rules[i : i + 1])]
+    return tuple(np.asarray(a) if i in lists else a for i, a in enumerate(args)) if lists else args
+
+
 def _outline(v, op):
     """What a rule gets for a constant that it does not need: the shape of an array, or the number itself."""
     if isinstance(v, (np.ndarray, DuckArray)):
@@ -62,6 +71,10 @@ def _outline(v, op):
 
 def _run(forward, op, values, kwargs):
     y = forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs)
+    return _bare(y)
+
+
+def _bare(y):
     return y._data if type(y) is Tensor and y._node is None else y
 
 
@@ -71,7 +84,7 @@ def _record_parts(y, whole, operands, ambient):
     picks = []
     for i, part in enumerate(y):
         if part.dtype.kind in "fc":
-            part = part._data if type(part) is Tensor and part._node is None else part
+            part = _bare(part)
             node = Node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
             part = _finish(part, node, (), ambient)
         picks.append(part)
@@ -108,8 +121,12 @@ def record_binary(op, a, b, forward):
     x, y = a, b
     if type(a) is Tensor:
         left, x = a._node, a._data
+    elif type(a) in LISTS:
+        return record(op, (a, b), {})
     if type(b) is Tensor:
         right, y = b._node, b._data
+    elif type(b) in LISTS:
+        return record(op, (a, b), {})
     if left is None:
         if right is None:
             return record(op, (a, b), {}, forward)
@@ -213,8 +230,8 @@ def _record_composite(entry, args, kwargs):
             return like(a, map(peel, a))
         return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
-    y._data = entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()})
-    return y
+    value = _bare(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}))
+    return Tensor._of(value, y._node)  # a new Tensor: f may have returned its argument
 
 
 _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
