@@ -1,0 +1,133 @@
+"""`Linear` and `Sequential`: the building blocks of nets.
+
+The one idea: a layer is written in plain NumPy on its parameters, and the engine finds the
+derivative; that the generic chain rule then *is* BP1–BP4 is proved in `backprop/`. Read
+`activations.py` next.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import message
+from ..tensor import Tensor
+from .init import Initializer, initializer, uniform
+from .module import Module
+
+
+class Linear(Module):
+    """z = x wᵀ + b, for x of shape (…, n_in): examples are rows. z has shape (…, n_out).
+
+    `.weight` has shape (n_out, n_in), `.bias` (n_out,) or None. Both start as U(±1/√n_in), or as
+    `init` says (a name or function of `nn.init`). `rng`: a Generator, a seed, or None.
+    Raises TypeError for x of a wider dtype, ValueError for x of a wrong shape.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.nn.Linear(3, 2, rng=0)(np.ones((5, 3), np.float32)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | int | None = None,
+        dtype: Any = np.float32,
+        init: str | Initializer | None = None,
+    ):
+        for n in (n_in, n_out):
+            if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+                raise ValueError(message("a Linear layer has positive widths", got=f"{n_in!r}, {n_out!r}"))
+        rng = np.random.default_rng(rng)
+
+        def start(name, shape):
+            if init is None:
+                array = uniform(rng, shape, dtype, n_in**-0.5)
+            else:
+                array = np.asarray(initializer(init)(rng, shape, dtype), dtype)
+            if array.shape != shape:
+                raise ValueError(
+                    message(f"init gave a {name} of wrong shape", expected=shape, got=array.shape)
+                )
+            return Tensor(array, requires_grad=True, name=name)
+
+        self.weight = start("weight", (int(n_out), int(n_in)))
+        self.bias = start("bias", (int(n_out),)) if bias else None
+
+    def forward(self, x: Any) -> Any:
+        """x @ weight.T + bias."""
+        weight = self.weight
+        if not (x.dtype is weight.dtype and x.shape[-1:] == weight.shape[1:]):
+            _check(x, weight)
+        if self.bias is None:
+            return x @ weight.T
+        return x @ weight.T + self.bias
+
+    def describe(self) -> str:
+        """The widths."""
+        n_out, n_in = self.weight.shape
+        return f"{n_in}, {n_out}" + ("" if self.bias is not None else ", bias=False")
+
+
+def _check(x, weight):
+    n_out, n_in = weight.shape
+    if x.shape[-1:] != (n_in,):
+        raise ValueError(
+            message(
+                f"Linear({n_in}, {n_out}) got a batch of the wrong shape",
+                expected=f"(…, {n_in}), for a weight of shape {weight.shape}",
+                got=x.shape,
+                do="put examples in rows",
+            )
+        )
+    if np.result_type(x.dtype, weight.dtype) != weight.dtype:
+        raise TypeError(
+            message(
+                f"Linear({n_in}, {n_out}) got a batch of the wrong dtype",
+                expected=weight.dtype,
+                got=x.dtype,
+                do=f"use x.astype(np.{weight.dtype}), or net.astype(np.{np.result_type(x.dtype, weight.dtype)})",
+            )
+        )
+
+
+class Sequential(Module):
+    """f_n ∘ … ∘ f_1, for Modules or other functions f_1, …, f_n; indexable, iterable.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> net = bp.nn.Sequential(bp.nn.Linear(3, 4, rng=0), np.tanh, bp.nn.Linear(4, 1, rng=1))
+    >>> len(net), [name for name, _ in net.named_parameters()]
+    (3, ['0.weight', '0.bias', '2.weight', '2.bias'])
+    """
+
+    def __init__(self, *modules: Callable):
+        for i, module in enumerate(modules):
+            if not callable(module):
+                raise TypeError(
+                    message(
+                        f"part {i} of Sequential cannot be called",
+                        expected="a Module or a function",
+                        got=repr(module),
+                        do="pass the parts one by one, as in Sequential(*parts)",
+                    )
+                )
+            vars(self)[str(i)] = module
+
+    def forward(self, x: Any) -> Any:
+        """The last part of … the first part of x."""
+        for module in self:
+            x = module(x)
+        return x
+
+    def __iter__(self) -> Iterator[Callable]:
+        return (part for name, part in vars(self).items() if name.isdigit())
+
+    def __len__(self) -> int:
+        return sum(name.isdigit() for name in vars(self))
+
+    def __getitem__(self, index: int | slice) -> Any:
+        parts = list(self)
+        return Sequential(*parts[index]) if isinstance(index, slice) else parts[index]

@@ -1,0 +1,167 @@
+"""Stochastic gradient descent: w ← w − η ∂C/∂w, with momentum and weight decay (T18).
+
+The one idea: an optimizer works on the raw arrays, in place, so nothing is recorded and whoever
+holds the array sees the update. Read `training/fit.py` next.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import message
+from ..primitive import DuckArray
+from ..tensor import Tensor
+
+_SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+
+
+class SGD:
+    """p ← p − lr·v, where v = momentum·v + (1 − dampening)·g, and g = ∂C/∂p + weight_decay·p.
+
+    The first v is g. `nesterov` steps along g + momentum·v, `maximize` uphill. (PyTorch's formulas.)
+    Parameters without a gradient are left alone. `.lr` may be set between steps.
+    Raises for an empty or wrong list of parameters and for settings out of range.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> w = bp.Tensor([1.0, 2.0], requires_grad=True)
+    >>> np.sum(w * w).backward()
+    >>> bp.optim.SGD([w], lr=0.25).step(); w.data
+    array([0.5, 1. ])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        maximize: bool = False,
+    ):
+        self.params = _checked(params)
+        self.lr = lr
+        if self.lr == 0:
+            raise ValueError(message("SGD needs a positive learning rate", got=f"lr={lr!r}"))
+        self.momentum = _not_negative("momentum", momentum)
+        self.dampening = float(dampening)
+        self.weight_decay = _not_negative("weight_decay", weight_decay)
+        if nesterov and not (momentum > 0 and dampening == 0):
+            raise ValueError(
+                message(
+                    "Nesterov's method is defined with momentum alone",
+                    expected="momentum > 0 and dampening = 0",
+                    got=f"momentum={momentum!r}, dampening={dampening!r}",
+                )
+            )
+        self.nesterov, self.maximize = bool(nesterov), bool(maximize)
+        self.velocity: list[Any] = [None] * len(self.params)
+
+    @property
+    def lr(self):
+        """The learning rate η; 0 (a schedule's end) or more."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr):
+        self._lr = lr if isinstance(lr, DuckArray) else _not_negative("lr", lr)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters: `.grad` is None again."""
+        for p in self.params:
+            p.zero_grad()
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        lr = self._lr
+        plain = not (self.momentum or self.weight_decay or self.maximize)
+        for i, p in enumerate(self.params):
+            g = p.grad
+            if g is None:
+                continue
+            if not plain:
+                g = self._direction(i, g, p.data)
+            old = new = p.data
+            new -= lr * g
+            if new is not old:  # a stand-in for an array may give a new one
+                p.data = new
+
+    def _direction(self, i, g, p):
+        """v, or g + momentum·v."""
+        if self.maximize:
+            g = -g
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        if not self.momentum:
+            return g
+        v = self.velocity[i]
+        v = g * 1 if v is None else self.momentum * v + (1 - self.dampening) * g
+        self.velocity[i] = v
+        return g + self.momentum * v if self.nesterov else v
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and "velocity": one array (a copy) or None per parameter."""
+        state = {name: getattr(self, name) for name in _SETTINGS}
+        return {**state, "velocity": [None if v is None else np.array(v) for v in self.velocity]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the settings and velocities of `state`, made by `state_dict` for parameters of these shapes."""
+        expected = {*_SETTINGS, "velocity"}
+        if set(state) != expected:
+            raise ValueError(
+                message("this is not a state of SGD", expected=sorted(expected), got=sorted(state))
+            )
+        shapes = [p.shape for p in self.params]
+        found = [None if v is None else np.shape(v) for v in state["velocity"]]
+        if len(found) != len(shapes) or any(f not in (None, s) for f, s in zip(found, shapes)):
+            raise ValueError(
+                message("the velocities do not fit the parameters", expected=f"shapes {shapes}", got=found)
+            )
+        for name in _SETTINGS:
+            setattr(self, name, state[name])
+        self.velocity = [
+            None if v is None else np.array(v, p.dtype) for v, p in zip(state["velocity"], self.params)
+        ]
+
+    def __repr__(self):
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS if getattr(self, name))
+        return f"SGD({len(self.params)} parameters, {settings})"
+
+
+def _checked(params):
+    """The parameters as a list, each a leaf that is there once."""
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        raise TypeError(
+            message(
+                "SGD needs a collection of parameters",
+                got=type(params).__name__,
+                do="pass net.parameters(), or [t] for one Tensor",
+            )
+        )
+    params = list(params)
+    if not params:
+        raise ValueError(
+            message("SGD got no parameters", do="an exhausted generator has none: call net.parameters() anew")
+        )
+    for i, p in enumerate(params):
+        if type(p) is not Tensor or p._node is None or p._node.op is not None:
+            raise TypeError(
+                message(
+                    f"parameter {i} of SGD is not one",
+                    expected="a Tensor with requires_grad=True that was not computed",
+                    got=repr(p) if type(p) is Tensor else type(p).__name__,
+                )
+            )
+    if len({id(p) for p in params}) < len(params):
+        raise ValueError(message("SGD got one parameter twice", do="list each parameter once"))
+    return params
+
+
+def _not_negative(name, value):
+    """`value` as a Python float, which widens no array's dtype."""
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(message(f"SGD needs {name} to be 0 or more, and finite", got=repr(value)))
+    return number
