@@ -6,7 +6,7 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import ops, tree
+from . import data, nn, ops, optim, training, tree
 from .check import GradcheckError, gradcheck
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
@@ -23,6 +23,7 @@ __all__ = [
     "NotDifferentiable",
     "Tensor",
     "composite",
+    "data",
     "defvjp",
     "elementwise_grad",
     "grad",
@@ -31,13 +32,16 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "nn",
     "no_grad",
     "nondifferentiable",
     "observe",
     "ops",
+    "optim",
     "primitive",
     "refused",
     "tensor",
+    "training",
     "tree",
     "value_and_grad",
     "vjp",
