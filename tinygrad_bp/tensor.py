@@ -406,6 +406,8 @@ class Tensor(ArrayMethods):
     __rfloordiv__ = _compare(lambda a, b: b // a)
     __and__, __or__ = _compare(operator.and_), _compare(operator.or_)
     __xor__, __invert__ = _compare(operator.xor), lambda self: ~constant(self)
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+    __hash__ = ArrayMethods.__hash__  # a class that defines == loses it
 
 
 _new = object.__new__
