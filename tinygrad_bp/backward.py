@@ -111,7 +111,7 @@ class Watch:
         if not self.invalid and not np.isnan(np.add.reduce(constant(share), None)):
             return share
         self.invalid = False
-        return np.where(g == 0, 0.0, share)
+        return np.where((g == 0) & np.isnan(share), 0.0, share)
 
 
 def project(share, op, i, parent):
