@@ -72,7 +72,7 @@ def shares(node, g, watch):
                 fits = share.shape == parent.shape and share.dtype is parent.dtype
             except AttributeError:  # a Python number, or something worse
                 fits = False
-            found.append((parent, share if fits else project(share, op, i, parent)))
+            found.append((parent, share if fits else project(share, op, i, parent, node.shape)))
             if seen is not None:
                 seen.hand_on(i, found[-1][1])
     except Exception as error:
@@ -87,8 +87,19 @@ def shares(node, g, watch):
 def pull_together(op, g, node, kwargs):
     """The cotangents of all arguments, for an op whose one rule covers them."""
     if op.joint is not None:
-        return op.joint(g, node.y, *node.saved, **kwargs)
-    return op.rules[0](g, node.y, list(node.saved), **kwargs)
+        found = op.joint(g, node.y, *node.saved, **kwargs)
+    else:
+        found = op.rules[0](g, node.y, list(node.saved), **kwargs)
+    if not isinstance(found, (tuple, list)) or len(found) != len(node.parents):
+        raise GradientShape(
+            message(
+                f"the VJP rule of {op.name} is one for all arguments",
+                expected=f"a tuple or list of {len(node.parents)} cotangents",
+                got=f"{len(found)}" if isinstance(found, (tuple, list)) else type(found).__name__,
+                do="return one per argument, None where there is none",
+            )
+        )
+    return found
 
 
 class Watch:
@@ -114,9 +125,15 @@ class Watch:
         return np.where((g == 0) & np.isnan(share), 0.0, share)
 
 
-def project(share, op, i, parent):
-    """`share` summed over the axes that were broadcast, and in the parent's dtype."""
-    if op.elementwise and type(share) is np.ndarray and share.ndim == 2 and share.shape[1:] == parent.shape:
+def project(share, op, i, parent, output):
+    """`share` summed over the axes that were broadcast to shape `output`, and in the parent's dtype."""
+    if (
+        op.elementwise
+        and type(share) is np.ndarray
+        and share.ndim == 2
+        and share.shape == output
+        and output[1:] == parent.shape
+    ):
         share = np.add.reduce(share, 0)  # a bias under its batch: the commonest case, without a search
     elif not isinstance(share, (np.ndarray, np.generic, DuckArray)):
         share = np.asarray(share)
@@ -125,7 +142,7 @@ def project(share, op, i, parent):
             message(f"the VJP rule of {op.name} for argument {i} did not return numbers", got=repr(share))
         )
     if share.shape != parent.shape:
-        if not _fits(share.shape, parent.shape, op.broadcasts):
+        if not _fits(share.shape, parent.shape, output, op.broadcasts):
             name = parent.extra.name if parent.extra is not None and parent.extra.name else None
             raise GradientShape(
                 message(
@@ -145,13 +162,15 @@ def project(share, op, i, parent):
     return share
 
 
-def _fits(shape, target, broadcasts):
-    """Can `target` have been broadcast to `shape` by an op that broadcasts in this way?"""
-    if broadcasts is None or len(shape) < len(target):
+def _fits(shape, target, output, broadcasts):
+    """Can `target` have been broadcast to `shape` by an op that broadcasts in this way to `output`?"""
+    lead = len(shape) - len(target)
+    if broadcasts is None or lead < 0:
         return False
-    free = len(target) if broadcasts == "elementwise" else len(target) - 2
-    tail = shape[len(shape) - len(target) :]
-    return all(n == m or (m == 1 and i < free) for i, (n, m) in enumerate(zip(tail, target)))
+    free, common = (len(target), None) if broadcasts == "elementwise" else (len(target) - 2, lead)
+    if output is not None and shape[:common] != output[:common]:
+        return False
+    return all(n == m or (m == 1 and i < free) for i, (n, m) in enumerate(zip(shape[lead:], target)))
 
 
 def unbroadcast(share, shape):

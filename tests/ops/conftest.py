@@ -18,8 +18,8 @@ def exact_dtypes(monkeypatch):
     """The sweep casts each share to its argument's dtype; under this fixture it must not have to."""
     cast = backward.project
 
-    def project(share, op, i, parent):
+    def project(share, op, i, parent, output):
         assert not is_wider(share, parent), f"{op.name}, argument {i}: {share.dtype} for {parent.dtype}"
-        return cast(share, op, i, parent)
+        return cast(share, op, i, parent, output)
 
     monkeypatch.setattr(backward, "project", project)
