@@ -1,0 +1,26 @@
+"""The textbook: BP1–BP4 by hand, and the proof that the generic engine computes just these.
+
+    print(bp.backprop.verify(net, x, y, cost))
+
+Read `equations.py` first, then `notation.py` and `verify.py`.
+"""
+
+from . import equations
+from .differences import WeightCheck, WeightRow, check_weights
+from .equations import Equations
+from .notation import Notation, delta_norms, notation
+from .verify import Report, Row, verify
+
+__all__ = [
+    "Equations",
+    "Notation",
+    "Report",
+    "Row",
+    "WeightCheck",
+    "WeightRow",
+    "check_weights",
+    "delta_norms",
+    "equations",
+    "notation",
+    "verify",
+]
