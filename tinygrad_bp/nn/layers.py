@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
+from ..primitive import DuckArray
 from ..tensor import Tensor
 from .init import Initializer, initializer, uniform
 from .module import Module
@@ -41,6 +42,7 @@ class Linear(Module):
         for n in (n_in, n_out):
             if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
                 raise ValueError(message("a Linear layer has positive widths", got=f"{n_in!r}, {n_out!r}"))
+        self.n_in, self.n_out = int(n_in), int(n_out)
         rng = np.random.default_rng(rng)
 
         def start(name, shape):
@@ -54,13 +56,13 @@ class Linear(Module):
                 )
             return Tensor(array, requires_grad=True, name=name)
 
-        self.weight = start("weight", (int(n_out), int(n_in)))
-        self.bias = start("bias", (int(n_out),)) if bias else None
+        self.weight = start("weight", (self.n_out, self.n_in))
+        self.bias = start("bias", (self.n_out,)) if bias else None
 
     def forward(self, x: Any) -> Any:
         """x @ weight.T + bias."""
         weight = self.weight
-        if not (x.dtype is weight.dtype and x.shape[-1:] == weight.shape[1:]):
+        if getattr(x, "dtype", None) is not weight.dtype or x.shape[-1:] != weight.shape[1:]:
             _check(x, weight)
         if self.bias is None:
             return x @ weight.T
@@ -68,12 +70,17 @@ class Linear(Module):
 
     def describe(self) -> str:
         """The widths."""
-        n_out, n_in = self.weight.shape
-        return f"{n_in}, {n_out}" + ("" if self.bias is not None else ", bias=False")
+        return f"{self.n_in}, {self.n_out}" + ("" if self.bias is not None else ", bias=False")
 
 
 def _check(x, weight):
     n_out, n_in = weight.shape
+    if not isinstance(x, (np.ndarray, np.generic, DuckArray)):
+        raise TypeError(
+            message(
+                f"Linear({n_in}, {n_out}) needs an array", got=type(x).__name__, do="use np.asarray(x, dtype)"
+            )
+        )
     if x.shape[-1:] != (n_in,):
         raise ValueError(
             message(

@@ -61,7 +61,7 @@ class MLP(Module):
     @property
     def sizes(self) -> list[int]:
         """The widths of all layers, inputs first."""
-        return [self.layers[0].weight.shape[1], *(layer.weight.shape[0] for layer in self.layers)]
+        return [self.layers[0].n_in, *(layer.n_out for layer in self.layers)]
 
     def describe(self) -> str:
         """The widths and the activations."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
-from ..primitive import DuckArray
 from ..tensor import Tensor
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -66,7 +65,8 @@ class SGD:
 
     @lr.setter
     def lr(self, lr):
-        self._lr = lr if isinstance(lr, DuckArray) else _not_negative("lr", lr)
+        self._lr = _not_negative("lr", lr)
+        self._rate = np.array(self._lr, self.params[0].dtype)  # in NumPy, twice as quick as a Python float
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: `.grad` is None again."""
@@ -75,16 +75,17 @@ class SGD:
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
-        lr = self._lr
-        plain = not (self.momentum or self.weight_decay or self.maximize)
+        rate, plain = self._rate, not (self.momentum or self.weight_decay or self.maximize)
         for i, p in enumerate(self.params):
             g = p.grad
             if g is None:
                 continue
             if not plain:
                 g = self._direction(i, g, p.data)
+            if g.dtype is not rate.dtype:
+                rate = self._rate = np.array(self._lr, g.dtype)
             old = new = p.data
-            new -= lr * g
+            new -= rate * g
             if new is not old:  # a stand-in for an array may give a new one
                 p.data = new
 
