@@ -4,6 +4,8 @@ Errors keep Python's own kinds (TypeError, ValueError, RuntimeError), so that `e
 written for NumPy go on working. Read `primitive.py` next.
 """
 
+import numpy as np
+
 
 class NotDifferentiable(TypeError):
     """A function was given a Tensor that records, and no rule says how to differentiate it."""
@@ -27,3 +29,30 @@ def message(what, *, expected=None, got=None, do=None):
     if do is not None:
         parts.append(do)
     return "; ".join(parts)
+
+
+def no_rule(fn, advice=None):
+    """The error of a function that was refused, with an advice, or that the registry does not know."""
+    name = getattr(fn, "__name__", repr(fn))
+    if isinstance(getattr(fn, "__self__", None), np.ufunc):
+        name = f"{fn.__self__.__name__}.{name}"
+    if advice is not None:
+        return NotDifferentiable(message(f"{name} of a Tensor cannot be differentiated", do=advice))
+    return NotDifferentiable(
+        message(
+            f"{name} has no derivative rule yet, and this Tensor records",
+            do=f"declare one with bp.defvjp({name}, lambda g, y, x: …), say that the result is locally "
+            f"constant with bp.nondifferentiable({name}), or pass t.data if no gradient is wanted",
+        )
+    )
+
+
+def write_error(name, what):
+    """The error of a write that would have to be recorded."""
+    return TypeError(
+        message(
+            f"{name}: {what} into an array cannot be recorded",
+            do="use the result instead, as in y = np.add(a, b) or y = np.where(mask, new, old); "
+            "under bp.no_grad(), or through t.data, writes are free",
+        )
+    )

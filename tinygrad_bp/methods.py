@@ -28,6 +28,19 @@ def constant(x):
     return x
 
 
+def constants(x):
+    """`constant` of everything in nested lists, tuples and dicts."""
+    if isinstance(x, (list, tuple)):
+        return like(x, [constants(part) for part in x])
+    return {k: constants(v) for k, v in x.items()} if isinstance(x, dict) else constant(x)
+
+
+def like(sequence, parts):
+    """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
+    kind = type(sequence)
+    return kind(*parts) if "_fields" in vars(kind) else kind(parts)
+
+
 def _integers(dtype):
     return message(
         "only floating and complex Tensors can require gradients", got=f"dtype {dtype}",

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import NotDifferentiable, message
+from .errors import NotDifferentiable, message, no_rule, write_error
 from .graph import AMBIENT, PICK, Extra, Node
-from .methods import ArrayMethods, constant, records
+from .methods import ArrayMethods, constant, constants, like, records
 from .primitive import REGISTRY, Composite, DuckArray, Nondifferentiable, Op, Outline, Refused
 
 _ambient = AMBIENT.get
@@ -25,12 +25,17 @@ _ambient = AMBIENT.get
 def record(op, args, kwargs, forward=None):
     """Run `op` on the data of the youngest level among `args`, and note it in a Node there."""
     ambient = _ambient()
-    args, kwargs = op.bind(args, kwargs)
     forward = forward or op.forward
+    try:
+        args, kwargs = op.bind(args, kwargs)
+    except NotDifferentiable:
+        if any(map(records, _tensors([*args, *kwargs.values()]))):
+            raise
+        return wrap(forward(*constants(args), **constants(kwargs)))
     operands = tuple(args[0]) if op.sequence is not None else _without_lists(op, args)
     level = max((a._node.level for a in operands if type(a) is Tensor and a._node is not None), default=-1)
-    if any(isinstance(v, Tensor) for v in kwargs.values()):
-        kwargs = {k: _undifferentiated(op, k, v, ambient) for k, v in kwargs.items()}
+    if any(type(v) is Tensor or type(v) in LISTS for v in kwargs.values()):
+        kwargs = {k: _undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     if level <= ambient.blocked:
         return wrap(_run(forward, op, [constant(a) for a in operands], kwargs))
     values, parents, mask = [], [], 0
@@ -40,11 +45,11 @@ def record(op, args, kwargs, forward=None):
         mask |= recorded << i
         parents.append(node if recorded else None)
         values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
-    y = _run(forward, op, values, kwargs)
+    y = _result(_run(forward, op, values, kwargs), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
     saved = tuple(v if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
     several = isinstance(y, (tuple, list))
-    if not several and y.dtype.kind not in "fc":
+    if not several and not (isinstance(y, ARRAYS) and y.dtype.kind in "fc"):
         return y
     shape, dtype = (None, None) if several else (y.shape, y.dtype)
     node = Node(op, y if keep_y else None, saved, tuple(parents), shape, dtype, level)
@@ -54,12 +59,18 @@ def record(op, args, kwargs, forward=None):
 
 
 LISTS = (list, tuple)
+ARRAYS = (np.ndarray, np.generic, DuckArray)
 
 
 def _without_lists(op, args):
-    """Lists of numbers as the arrays that NumPy makes of them, where a derivative is declared."""
-    lists = [i for i, a in enumerate(args) if type(a) in LISTS and any(op.rules[i : i + 1])]
-    return tuple(np.asarray(a) if i in lists else a for i, a in enumerate(args)) if lists else args
+    """Lists as the arrays that NumPy makes of them, where a derivative is declared; elsewhere constants."""
+    if not any(type(a) in LISTS for a in args):
+        return args
+    declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
+    return tuple(
+        a if type(a) not in LISTS else np.asarray(a) if d else _undifferentiated(op, "a list", a)
+        for a, d in zip(args, declared)
+    )
 
 
 def _outline(v, op):
@@ -70,12 +81,22 @@ def _outline(v, op):
 
 
 def _run(forward, op, values, kwargs):
-    y = forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs)
-    return _bare(y)
+    return _bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
 
 
 def _bare(y):
     return y._data if type(y) is Tensor and y._node is None else y
+
+
+def _result(y, op, level, several=True):
+    """What a forward returned, checked: a Python number becomes NumPy's, and nothing records unseen."""
+    if type(y) is Tensor and y._node is not None and y._node.level >= level:
+        what, do = "used a Tensor that records without being given it", "pass it as an argument"
+    elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
+        what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
+    else:
+        return np.asarray(y)[()] if isinstance(y, (float, complex)) else _bare(y)
+    raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))
 
 
 def _record_parts(y, whole, operands, ambient):
@@ -83,8 +104,8 @@ def _record_parts(y, whole, operands, ambient):
     _finish(y, whole, operands, ambient)
     picks = []
     for i, part in enumerate(y):
-        if part.dtype.kind in "fc":
-            part = _bare(part)
+        part = _result(part, whole.op, whole.level, several=False)
+        if isinstance(part, ARRAYS) and part.dtype.kind in "fc":
             node = Node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
             part = _finish(part, node, (), ambient)
         picks.append(part)
@@ -99,8 +120,8 @@ def record_unary(op, x, forward):
         return record(op, (x,), {}, forward)
     a = x._data
     y = forward(a)
-    if type(a) is Tensor and type(y) is Tensor and y._node is None:
-        y = y._data
+    if type(y) is Tensor:
+        y = _result(y, op, node.level)
     try:
         shape, dtype = y.shape, y.dtype
     except AttributeError:  # several outputs
@@ -158,24 +179,12 @@ def _finish(y, node, operands, ambient):
     return Tensor._of(y, node)
 
 
-def constants(x):
-    """`constant` of everything in nested lists, tuples and dicts."""
-    if isinstance(x, (list, tuple)):
-        return like(x, [constants(part) for part in x])
-    return {k: constants(v) for k, v in x.items()} if isinstance(x, dict) else constant(x)
-
-
-def like(sequence, parts):
-    """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
-    kind = type(sequence)
-    return kind(*parts) if "_fields" in vars(kind) else kind(parts)
-
-
 def wrap(y):
     """Arrays as Tensors that record nothing; containers of arrays likewise."""
     if isinstance(y, (tuple, list)):
         return like(y, [wrap(part) for part in y])
-    return Tensor._of(y, None)
+    y = np.asarray(y)[()] if type(y) in (bool, int, float, complex) else y
+    return Tensor._of(y, None) if isinstance(y, ARRAYS) and type(y) is not Tensor else y
 
 
 def _tensors(args):
@@ -186,15 +195,16 @@ def _tensors(args):
             yield from _tensors(a)
 
 
-def _undifferentiated(op, keyword, value, ambient):
-    if type(value) is Tensor and records(value):
+def _undifferentiated(op, place, value):
+    """`value` without its Tensors, which must not record where no rule is declared."""
+    if any(map(records, _tensors([value]))):
         raise NotDifferentiable(
             message(
-                f"{op.name} was given a Tensor that records as {keyword}=, which has no derivative rule",
-                do=f"pass {keyword}=….data if its gradient is not wanted",
+                f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
+                do="declare a rule for it (sequence=0 for a list), or pass its .data",
             )
         )
-    return constant(value)
+    return constants(value)
 
 
 def dispatch(fn, args, kwargs):
@@ -206,32 +216,30 @@ def dispatch(fn, args, kwargs):
         return _record_composite(entry, args, kwargs)
     if type(entry) is Nondifferentiable or not any(map(records, _tensors([*args, *kwargs.values()]))):
         return fn(*constants(args), **constants(kwargs))
-    name = getattr(fn, "__name__", repr(fn))
-    if type(entry) is Refused:
-        raise NotDifferentiable(message(f"{name} of a Tensor cannot be differentiated", do=entry.advice))
-    raise NotDifferentiable(
-        message(
-            f"{name} has no derivative rule yet, and this Tensor records",
-            do=f"declare one with bp.defvjp({name}, lambda g, y, x: …), say that the result is locally "
-            f"constant with bp.nondifferentiable({name}), or pass t.data if no gradient is wanted",
-        )
-    )
+    raise no_rule(fn, entry.advice if type(entry) is Refused else None)
 
 
 def _record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
     y = entry.f(*args, **kwargs)
-    if type(y) is not Tensor or y._node is None:
+    level = max((t._node.level for t in _tensors([y]) if t._node is not None), default=-1)
+    if level < 0:
         return wrap(entry.forward(*constants(args), **constants(kwargs)))
-    level = y._node.level
 
     def peel(a):
         if isinstance(a, (list, tuple)):
             return like(a, map(peel, a))
         return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
-    value = _bare(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}))
-    return Tensor._of(value, y._node)  # a new Tensor: f may have returned its argument
+    return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
+
+
+def _over(value, y, level):
+    """`value` with the derivative of y, if y is of this level; new Tensors: y may be an argument."""
+    if isinstance(value, (tuple, list)):
+        return like(value, [_over(v, part, level) for v, part in zip(value, y)])
+    recorded = type(y) is Tensor and y._node is not None and y._node.level == level
+    return Tensor._of(_bare(value), y._node) if recorded else _bare(value)
 
 
 _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
@@ -239,25 +247,16 @@ _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.mini
 
 def _ufunc(ufunc, method, inputs, kwargs):
     """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
-    if kwargs.get("out") is not None:
-        raise _write_error(ufunc.__name__, "out=")
+    target = inputs[:1] if method == "at" else kwargs.get("out")
+    if target is not None:
+        if [*_tensors(target)] or any(map(records, _tensors(inputs))):
+            raise write_error(ufunc.__name__, "an in-place write" if method == "at" else "out=")
+        return getattr(ufunc, method)(*constants(inputs), **kwargs)
     if method == "__call__":
         return dispatch(ufunc, inputs, kwargs)
-    if method == "at":
-        raise _write_error(f"{ufunc.__name__}.at", "an in-place write")
     if method == "reduce" and ufunc in _REDUCTIONS:
         return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
     return dispatch(getattr(ufunc, method), inputs, kwargs)
-
-
-def _write_error(name, what):
-    return TypeError(
-        message(
-            f"{name}: {what} into an array cannot be recorded",
-            do="use the result instead, as in y = np.add(a, b) or y = np.where(mask, new, old); "
-            "under bp.no_grad(), or through t.data, writes are free",
-        )
-    )
 
 
 def _binary(ufunc, operate):
@@ -270,8 +269,10 @@ def _binary(ufunc, operate):
         return record_binary(REGISTRY[ufunc], other, self, operate)
 
     def in_place(self, other):
+        if isinstance(constant(self), np.generic):
+            return plain(self, other)  # NumPy's scalars cannot be written to: `loss += x` rebinds
         if records(self) or (type(other) is Tensor and records(other)):
-            raise _write_error(f"{operate.__name__}=", "an in-place operation")
+            raise write_error(f"{operate.__name__}=", "an in-place operation")
         self._overwrite(operate(constant(self), constant(other)))
         return self
 
@@ -301,14 +302,14 @@ class Tensor(ArrayMethods):
 
     __slots__ = ()
 
+    def __init_subclass__(cls):
+        raise TypeError(message("bp.Tensor cannot be subclassed", do="hold a Tensor, or write a nn.Module"))
+
     def __init__(self, data, requires_grad=False, dtype=None, name=None):
         if type(data) is Tensor:
             if records(data):
                 raise TypeError(
-                    message(
-                        "bp.Tensor was given a Tensor that records",
-                        do="use it as it is, or t.detach() for a new start without its gradient",
-                    )
+                    message("bp.Tensor was given a Tensor that records", do="use it, or t.detach()")
                 )
             data = constant(data)
         if not isinstance(data, DuckArray):
@@ -354,7 +355,7 @@ class Tensor(ArrayMethods):
             if type(op) is Op:
                 if len(inputs) == 2:
                     return record_binary(op, *inputs, ufunc)
-                return record_unary(op, inputs[0], ufunc)
+                return record_unary(op, *inputs, ufunc) if len(inputs) == 1 else record(op, inputs, {})
         return _ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
@@ -365,11 +366,11 @@ class Tensor(ArrayMethods):
         return dispatch(func, args, kwargs)
 
     def __getitem__(self, index):
-        return record(REGISTRY[operator.getitem], (self, constants(index)), {}, operator.getitem)
+        return record(REGISTRY[operator.getitem], (self, constant(index)), {}, operator.getitem)
 
     def __setitem__(self, index, value):
         if records(self) or any(map(records, _tensors([value]))):
-            raise _write_error("t[index] = value", "a write")
+            raise write_error("t[index] = value", "a write")
         array = np.array(constant(self))
         array[constants(index)] = constants(value)
         self._data = array
@@ -413,14 +414,10 @@ class Tensor(ArrayMethods):
 _new = object.__new__
 _reverse_axes = operator.attrgetter("T")
 _sum = operator.methodcaller("sum")
-
-
-def _astype(x, dtype):
-    return x.astype(dtype)
+_astype = lambda x, dtype: x.astype(dtype)
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
     """A Tensor over a copy of `data`; `bp.Tensor` shares memory instead."""
-    return Tensor(
-        np.array(constant(data) if type(data) is Tensor else data, dtype), requires_grad, None, name
-    )
+    array = Tensor(data, dtype=dtype)._data  # refuses a Tensor that records
+    return Tensor(np.array(array), requires_grad, None, name)
