@@ -22,6 +22,12 @@ def reciprocal_or_zero(x):
     return y if np.all(x) else np.where(x == 0, 0.0, y)[()]
 
 
+@nondifferentiable
+def real_sign(x):
+    """−1, 0 or 1: constant but for the jump at 0."""
+    return np.sign(x)
+
+
 def _as(y, a):
     """A Python number or integers in y's dtype, which NumPy's functions of them would not choose."""
     if isinstance(a, (int, float, complex)):
@@ -126,9 +132,9 @@ defvjp(np.where,       None,
 # fmt: off
 defvjp(np.conjugate,   lambda g, _y, _x: np.conjugate(g))
 defvjp(np.real,        lambda g, _y, _val: g, view=True)
-defvjp(np.imag,        lambda g, _y, _val: g * -1j, view=True)
+defvjp(np.imag,        lambda g, _y, _val: g * (-1j if _val.dtype.kind == "c" else 0), view=True)
 # fmt: on
-composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else 0.0)
+composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else real_sign(x))
 
 
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):

@@ -65,7 +65,8 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """x − log Σ e^x over `axis`."""
     e, shifted, _ = _exponentials(x, axis)
-    return shifted - np.log(np.sum(e, axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # the logarithm of a sum of nothing
+        return shifted - np.log(np.sum(e, axis=axis, keepdims=True))
 
 
 # fmt: off

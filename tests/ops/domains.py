@@ -1,0 +1,326 @@
+"""The domain table: one row per registered function, saying on what it is tried.
+
+Whoever declares an op adds a row; `test_every_op.py` does the rest, and fails without one. A row is
+a list of cases; a case is operands and keywords; an operand is an `Array` (drawn anew by each test,
+its elements well apart, so that kinks and ties lie between them), a list of these, or a constant.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bp.ops import elementwise as ours
+from tinygrad_bp.ops.indexing import scatter
+from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+from tinygrad_bp.ops.reduction import spread
+
+
+@dataclass(frozen=True)
+class Array:
+    """A random array of this shape, with elements (real and imaginary parts, if complex) in (low, high)."""
+
+    shape: tuple[int, ...]
+    low: float = -2.0
+    high: float = 2.0
+    off: float | None = None  # if given, elements are multiples of 0.01, plus this
+
+    def draw(self, rng, dtype):
+        dtype = np.dtype(dtype)
+        x = self._real(rng) + 1j * self._real(rng) if dtype.kind == "c" else self._real(rng)
+        return np.asarray(x, dtype)
+
+    def _real(self, rng):
+        """One element in each of as many equal cells, off the cells' borders."""
+        n = max(1, int(np.prod(self.shape)))
+        cells = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
+        x = self.low + (self.high - self.low) * cells / n
+        x = x if self.off is None else np.round(x, 2) + self.off
+        return np.resize(x, self.shape) if 0 not in self.shape else np.empty(self.shape)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: f(*operands, **keywords)."""
+
+    operands: tuple
+    keywords: dict
+
+    def draw(self, rng, dtype):
+        return [draw(operand, rng, dtype) for operand in self.operands]
+
+
+def draw(operand, rng, dtype):
+    if isinstance(operand, (list, tuple)):
+        return type(operand)(draw(part, rng, dtype) for part in operand)
+    return operand.draw(rng, dtype) if isinstance(operand, Array) else operand
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one function is tried; `complex`: does it take complex arrays? None: as its ufunc says."""
+
+    cases: list[Case]
+    complex: bool | None = None
+    call: Callable | None = None
+
+
+def A(*shape):
+    return Array(shape)
+
+
+def case(*operands, **keywords):
+    return Case(operands, keywords)
+
+
+def row(*cases, **settings):
+    return Row(list(cases), **settings)
+
+
+SHAPES = [[(2, 3)], [()], [(1,)], [(0,)], [(3, 0)]]
+PAIRS = [
+    [(2, 3), (2, 3)], [(2, 3), (3,)], [(3,), (2, 3)], [(2, 1), (1, 3)], [(3,), ()], [(), (2, 2)], [(), ()],
+    [(1,), (2, 1, 2)], [(0, 3), (3,)], [(1,), (0,)],
+]  # fmt: skip
+
+
+def elementwise(*domains, keywords=({},), **settings):
+    """A row for f(x) or f(a, b), with one (low, high) per operand, over all kinds of shapes."""
+    shapes = SHAPES if len(domains) == 1 else PAIRS
+    cases = [
+        Case(tuple(Array(shape, *domain) for shape, domain in zip(group, domains)), dict(named))
+        for group in shapes
+        for named in keywords
+    ]
+    return Row(cases, **settings)
+
+
+def over_axes(*more, keepdims=True, **settings):
+    """A row for f(x, axis=…, keepdims=…)."""
+    x, deep = A(2, 3), A(2, 2, 2)
+    cases = [
+        case(deep), case(x, axis=1), case(x, axis=-2), case(deep, axis=(0, 2)), case(deep, axis=(-1, 0)),
+        case(deep, 1), case(x, axis=()), case(x, axis=(0, 1)), case(A()), case(A(1), axis=0),
+        case(A(0, 3), axis=1), case(A(4, 1), axis=1),
+    ]  # fmt: skip
+    kept = [case(x, keepdims=True), case(deep, axis=(0, -1), keepdims=True), case(A(), keepdims=True)]
+    return Row(cases + (kept if keepdims else []) + list(more), **settings)
+
+
+ANY = (-2.0, 2.0)
+PLUS = (0.3, 2.5)
+REAL = {"complex": False}
+MASK = np.array([[True, False, True], [False, True, True]])
+ROWS, COLUMNS = np.array([1, 0, 1]), np.array([2, 2, 0])
+
+OPS: dict[Any, Row] = {
+    # arithmetic
+    np.add: elementwise(ANY, ANY),
+    np.subtract: elementwise(ANY, ANY),
+    np.multiply: elementwise(ANY, ANY),
+    np.true_divide: elementwise(ANY, PLUS),
+    np.power: elementwise(PLUS, ANY),
+    np.remainder: elementwise((3.1, 3.9), (1.1, 1.5)),
+    np.fmod: elementwise((-3.9, -3.1), (1.1, 1.5)),
+    np.negative: elementwise(ANY),
+    np.positive: elementwise(ANY),
+    np.reciprocal: elementwise(PLUS),
+    np.square: elementwise(ANY),
+    np.sqrt: elementwise(PLUS),
+    np.cbrt: elementwise(PLUS),
+    ours.reciprocal_or_zero: elementwise(PLUS),
+    # exponentials and logarithms
+    np.exp: elementwise(ANY),
+    np.exp2: elementwise(ANY),
+    np.expm1: elementwise(ANY),
+    np.log: elementwise(PLUS),
+    np.log2: elementwise(PLUS),
+    np.log10: elementwise(PLUS),
+    np.log1p: elementwise((-0.7, 2.0)),
+    np.logaddexp: elementwise(ANY, ANY),
+    # trigonometric
+    np.sin: elementwise(ANY),
+    np.cos: elementwise(ANY),
+    np.tan: elementwise((-1.2, 1.2)),
+    np.arcsin: elementwise((-0.9, 0.9)),
+    np.arccos: elementwise((-0.9, 0.9)),
+    np.arctan: elementwise((-0.9, 0.9)),
+    np.arctan2: elementwise(ANY, PLUS),
+    np.hypot: elementwise(ANY, PLUS),
+    np.deg2rad: elementwise(ANY),
+    np.radians: elementwise(ANY),
+    np.rad2deg: elementwise(ANY),
+    np.degrees: elementwise(ANY),
+    # hyperbolic
+    np.sinh: elementwise(ANY),
+    np.cosh: elementwise(ANY),
+    np.tanh: elementwise((-1.4, 1.4)),
+    np.arcsinh: elementwise((-0.9, 0.9)),
+    np.arccosh: elementwise((1.2, 3.0)),
+    np.arctanh: elementwise((-0.9, 0.9)),
+    # pieces
+    np.absolute: elementwise(ANY),
+    np.fabs: elementwise(ANY),
+    np.sign: elementwise(ANY),
+    np.maximum: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
+    np.minimum: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
+    np.fmax: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
+    np.fmin: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
+    np.where: row(
+        case(MASK, A(2, 3), A(2, 3)), case(MASK, A(3), A(2, 1)), case(MASK, A(), A(2, 3)), case(True, A(), A()),
+        case(np.array([True, False]), A(3, 1), A()), case(np.ones((0, 3), bool), A(3), A(1)),
+        case(MASK, A(2, 3), 0.0), case(MASK, 1, A(2, 3)),
+    ),
+    np.clip: row(
+        case(A(2, 3), -1.1, 0.7), case(A(2, 3), a_min=0.1, a_max=None), case(A(2, 3), None, 0.2),
+        case(A(2, 3), min=-0.6, max=0.7), case(A(), -1, 1), case(A(0, 3), -1, 1), case(A(2, 3), max=0.3),
+        case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)), case(A(2, 3)),
+    ),
+    # complex numbers
+    np.conjugate: elementwise(ANY),
+    np.real: elementwise(ANY),
+    np.imag: elementwise(ANY),
+    # activations
+    sigmoid: elementwise(ANY, **REAL),
+    relu: elementwise(ANY, **REAL),
+    leaky_relu: elementwise(ANY, keywords=({}, {"negative_slope": 0.3}), **REAL),
+    softplus: elementwise(ANY, keywords=({}, {"beta": 2.5}), **REAL),
+    softmax: over_axes(case(A(2, 0)), case(A(0)), case(A(2, 3), axis=None), keepdims=False, **REAL),
+    log_softmax: over_axes(case(A(2, 0)), case(A(0)), case(A(2, 3), axis=None), keepdims=False, **REAL),
+    logsumexp: over_axes(case(A(), axis=-1), case(A(0, 3), axis=1, keepdims=True), **REAL),
+    # reductions
+    spread: row(
+        case(A(3), shape=(2, 3)), case(A(), shape=(2, 2)), case(A(2, 1), (2, 3)), case(A(1), shape=(0,)),
+        case(A(2, 1), shape=(2, 4100)),
+    ),
+    np.sum: over_axes(case(A(2, 3), 0, None, None, True), case(A(0)), case(A(), axis=-1)),
+    np.mean: over_axes(case(A(2, 3), 0, None, None, True), case(A(3, 2), axis=np.int64(0))),
+    np.var: over_axes(case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1), case(A(3), ddof=0.5)),
+    np.std: over_axes(
+        case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1, keepdims=True), case(A(2, 3), 0, None, None, 1)
+    ),
+    np.max: over_axes(case(A(), axis=0)),
+    np.amax: over_axes(),
+    np.min: over_axes(),
+    np.amin: over_axes(),
+    # shapes
+    np.reshape: row(
+        case(A(2, 3), (3, 2)), case(A(2, 3), -1), case(A(2, 3, 2), (3, -1), order="F"), case(A(2), (2, 1), "F"),
+        case(A(), (1, 1)), case(A(1), ()), case(A(0, 3), (3, 0)), case(A(4), shape=(2, 2)),
+    ),
+    np.ravel: row(case(A(2, 3)), case(A(2, 3), order="F"), case(A()), case(A(0, 3)), case(A(2, 3), "F")),
+    np.squeeze: row(
+        case(A(1, 3, 1)), case(A(1, 3, 1), axis=-1), case(A(1, 3, 1), axis=(0, 2)), case(A()), case(A(1)),
+        case(A(1, 0)),
+    ),
+    np.expand_dims: row(
+        case(A(2, 3), 0), case(A(2, 3), axis=-1), case(A(2, 3), axis=(0, -2)), case(A(), 0), case(A(0), 1),
+    ),
+    np.transpose: row(
+        case(A(2, 3)), case(A(2, 3, 2), (2, 0, 1)), case(A(2, 3, 2), axes=(-1, 0, 1)), case(A(3), (0,)), case(A()),
+        case(A(0, 3)), case(A(2, 1, 3, 2), [1, 3, 0, 2]), case(A(), ()),
+    ),
+    np.swapaxes: row(case(A(2, 3, 2), 0, 1), case(A(2, 3, 2), -1, 0), case(A(0, 3), axis1=1, axis2=0)),
+    np.moveaxis: row(
+        case(A(1, 2, 3), 0, -1), case(A(1, 2, 3), (0, 1), (-1, 0)), case(A(1, 2, 3), source=2, destination=0),
+        case(A(0, 3), 0, 1),
+    ),
+    np.broadcast_to: row(
+        case(A(3), (2, 3)), case(A(2, 1), (2, 2)), case(A(), (2, 2)), case(A(), ()), case(A(1), shape=(0,)),
+        case(A(2, 1, 2), (3, 2, 2, 2)),
+    ),
+    np.copy: row(case(A(2, 3)), case(A()), case(A(0)), case(A(2, 3), order="F")),
+    np.ndarray.astype: row(
+        case(A(2, 3), np.complex128), case(A(), np.complex128), case(A(0), np.complex128),
+        call=lambda x, dtype: x.astype(dtype),
+    ),
+    np.concatenate: row(
+        case([A(2, 3), A(1, 3)]), case([A(2, 3), A(2, 1), A(2, 2)], axis=1), case([A(2, 3), A(2)], axis=None),
+        case([A(2, 3), A(2, 1)], -1), case([A(0), A(2)]), case([A(2)]), case([A(2, 0), A(2, 3)], axis=1),
+        case([A(2, 3), np.ones((1, 3), np.int8)]), case((A(2), A(3))),
+        case([A(2), [1, 2]]),
+    ),
+    np.stack: row(
+        case([A(2, 3), A(2, 3)]), case([A(2, 3), A(2, 3)], axis=1), case([A(2, 3)] * 3, axis=-1), case([A()] * 3),
+        case([A(0)] * 2, -2), case([A(3), np.ones(3, np.int8)], axis=1), case((A(2), A(2))),
+    ),
+    # indexing
+    operator.getitem: row(
+        case(A(4), 1), case(A(4), -1), case(A(4), slice(1, 3)), case(A(4), slice(None, None, -2)), case(A(4), ...),
+        case(A(4), None), case(A(2, 3), (1, 2)), case(A(2, 3), (..., 1)), case(A(2, 3), (slice(None), None, 1)),
+        case(A(4), [0, 2, 0]), case(A(4), np.array([[0, 1], [-1, 0]])), case(A(2, 3), ROWS),
+        case(A(2, 3), (ROWS, COLUMNS)), case(A(2, 3), (slice(None), COLUMNS)), case(A(2, 3), (ROWS, None, slice(2))),
+        case(A(2, 3, 2), (ROWS, slice(None), 1)), case(A(2, 3), (ROWS[:, None], COLUMNS)), case(A(2, 3), (0, COLUMNS)),
+        case(A(2, 3), MASK), case(A(2, 3), (MASK[:, 0], slice(1))), case(A(2, 3), (slice(None), MASK[0])),
+        case(A(2, 3), (MASK[:, 0], 1)), case(A(2, 3), (np.array([0]), MASK[1])), case(A(2, 3), np.zeros((2, 3), bool)),
+        case(A(), ()), case(A(), ...), case(A(), None), case(A(2), True), case(A(0, 3), slice(1)), case(A(3), []),
+        case(A(3), np.int64(1)), case(A(3), np.array([], int)), case(A(), np.True_), case(A(2), [True, False]),
+    ),
+    scatter: row(
+        case(A(2), slice(1, 3), (4,)), case(A(3), np.array([0, 2, 0]), (4,)), case(A(), 1, (3,)),
+        case(A(4), MASK, (2, 3)), case(A(3), index=(ROWS, COLUMNS), shape=(2, 3)), case(A(0), slice(0), (3,)),
+    ),
+    # products
+    np.matmul: row(
+        case(A(2, 3), A(3, 2)), case(A(3), A(3)), case(A(2, 3), A(3)), case(A(3), A(3, 2)), case(A(2, 1, 2), A(2, 3)),
+        case(A(1, 3), A(2, 3, 2)), case(A(2, 2, 1), A(2, 1, 3)), case(A(1, 2, 2), A(2, 2, 1)), case(A(2), A(2, 2, 3)),
+        case(A(2, 2, 3), A(3)), case(A(2, 1, 1, 2), A(3, 2, 1)), case(A(3, 1, 2), A(1, 2, 2)), case(A(0, 3), A(3, 2)),
+        case(A(2, 0), A(0, 3)), case(A(0), A(0)), case(A(2, 3), A(3, 0)), case(A(0, 2, 3), A(3, 2)),
+        case(A(2, 2, 0), A(0, 3)), case(A(1, 1), A(1, 1)),
+    ),
+    np.dot: row(
+        case(A(3), A(3)), case(A(2, 3), A(3, 2)), case(A(2, 3), A(3)), case(A(3), A(3, 2)), case(A(), A(2, 3)),
+        case(A(2, 3), A()), case(A(), A()), case(A(2), 3.0), case(3.0, A(2)), case(A(1, 3), A(2, 3, 2)),
+        case(A(2, 2, 1), A(1, 3)), case(A(2, 1, 2), A(1, 2, 2, 2)), case(A(2), A(2, 2, 3)), case(A(2, 1, 3), A(3)),
+        case(A(0), A(0)), case(A(2, 0), A(0, 3)), case(A(0, 3), A(3, 2)), case(A(2, 3), A(3, 0)), case(A(0, 2), A(2)),
+        case(A(2, 2, 0), A(0, 3)), case(A(2, 3), A(0, 3, 2)), case(A(2, 2, 0), A(2, 0, 2)),
+    ),
+    np.outer: row(
+        case(A(2), A(3)), case(A(2, 2), A(3, 1)), case(A(), A(2)), case(A(), A()), case(A(0), A(2)), case(A(2), A(0)),
+        case(A(2), 2.0), case([1, 2], A(2)),
+    ),
+    np.trace: row(
+        case(A(3, 3)), case(A(2, 3)), case(A(3, 2), offset=-1), case(A(2, 3), 1), case(A(2, 1, 3)),
+        case(A(2, 1, 3), axis1=2, axis2=0), case(A(1, 2, 3), 1, -1, 1), case(A(2, 3, 2), axis1=1, axis2=2),
+        case(A(0, 3)), case(A(2, 3), offset=7), case(A(2, 0, 2), axis1=0, axis2=2), case(A(2, 2, 1, 2), 0, 3, 1),
+    ),
+}  # fmt: skip
+
+X = A(2, 3)
+CONSTANT: dict[Any, Row] = {
+    **dict.fromkeys([np.floor, np.ceil, np.trunc, np.rint, np.fix, ours.real_sign], elementwise(ANY, **REAL)),
+    **dict.fromkeys(
+        [np.round, np.around], row(case(X), case(X, 1), case(X, decimals=2), case(A()), case(A(0)))
+    ),
+    np.floor_divide: elementwise(ANY, PLUS),
+    **dict.fromkeys(
+        [np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal], elementwise(ANY, ANY)
+    ),
+    **dict.fromkeys([np.logical_and, np.logical_or, np.logical_xor], elementwise(ANY, ANY)),
+    np.logical_not: elementwise(ANY),
+    **dict.fromkeys([np.isnan, np.isinf, np.isfinite], elementwise(ANY)),
+    np.signbit: elementwise(ANY),
+    **dict.fromkeys(
+        [np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.left_shift, np.right_shift],
+        row(case(np.array([1, 2]), np.array([3, 1])), **REAL),
+    ),
+    np.invert: row(case(np.array([1, 2])), **REAL),
+    np.isclose: row(case(X, X), case(X, 0.5, atol=1.0)),
+    np.allclose: row(case(X, X), case(X, 0.5)),
+    np.array_equal: row(case(X, X), case(X, A(2))),
+    **dict.fromkeys([np.isreal, np.iscomplex, np.isrealobj, np.iscomplexobj], row(case(X), case(A()))),
+    **dict.fromkeys([np.any, np.all], row(case(X), case(X, axis=1), case(X, 0, keepdims=True))),
+    **dict.fromkeys([np.argmax, np.argmin], row(case(X), case(X, 1), case(X, axis=0))),
+    np.argsort: row(case(X), case(X, axis=0), case(X, axis=None)),
+    **dict.fromkeys([np.nonzero, np.flatnonzero, np.argwhere], row(case(X), case(A(0)))),
+    np.count_nonzero: row(case(X), case(X, axis=0)),
+    np.searchsorted: row(case(np.array([-1.0, 0.0, 1.0]), A(3)), case(A(1), 0.3), **REAL),
+    **dict.fromkeys([np.shape, np.ndim, np.size, np.result_type], row(case(X), case(A()))),
+    **dict.fromkeys([np.zeros_like, np.ones_like], row(case(X), case(A()), case(X, dtype=int))),
+    np.empty_like: row(case(A(0, 3))),
+    np.array2string: row(case(X), case(A(), precision=2)),
+    **dict.fromkeys([np.array_repr, np.array_str], row(case(X))),
+    **dict.fromkeys([np.shares_memory, np.may_share_memory], row(case(X, X))),
+}

@@ -1,0 +1,331 @@
+"""Every registered function, by its row in `domains.py`: values, derivatives, shapes, layouts, dtypes.
+
+All arrays that go in are read-only, cotangents too. `pytest -k tanh` runs all there is on tanh.
+"""
+
+import functools
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
+
+import tinygrad_bp as bp
+from tinygrad_bp.primitive import REGISTRY, Composite, Nondifferentiable, Op, Primitive
+
+from .domains import CONSTANT, OPS, Array
+
+MISSING = "no row in tests/ops/domains.py: every declared function needs one"
+
+
+def is_ours(f):
+    """Is f one of NumPy's functions or of this package's, not one that a test has declared?"""
+    return not isinstance(f, Primitive) or f.__wrapped__.__module__.startswith("tinygrad_bp.")
+
+
+def name(f):
+    return f.__name__
+
+
+def every(*kinds, that=lambda f: True):
+    functions = [f for f, entry in REGISTRY.items() if isinstance(entry, kinds) and is_ours(f) and that(f)]
+    return pytest.mark.parametrize("f", functions, ids=name)
+
+
+def broadcasts(f):
+    return REGISTRY[f].broadcasts == "elementwise" and len(REGISTRY[f].rules) > 1
+
+
+def takes_complex(f):
+    row = OPS.get(f) or CONSTANT.get(f)
+    if row is None or row.complex is not None or not isinstance(f, np.ufunc):
+        return row is None or row.complex is not False
+    return any("D" in signature.partition("->")[0] for signature in f.types)
+
+
+EVERY_OP, EVERY_CONSTANT = every(Op, Composite), every(Nondifferentiable)
+
+
+def row_of(f, table=OPS):
+    assert f in table, f"{name(f)}: {MISSING}"
+    return table[f]
+
+
+def drawn(f, dtype, table=OPS):
+    """(what to call, operands, keywords) for each case of f, always the same ones, all read-only."""
+    row = row_of(f, table)
+    rng = np.random.default_rng(zlib.crc32(name(f).encode()))
+    for case in row.cases:
+        yield row.call or f, [frozen(operand) for operand in case.draw(rng, dtype)], case.keywords
+
+
+def frozen(operand):
+    if isinstance(operand, (list, tuple)):
+        return type(operand)(map(frozen, operand))
+    if isinstance(operand, np.ndarray):
+        operand.flags.writeable = False
+    return operand
+
+
+def dtypes(f):
+    return [np.float16, np.float32, np.float64, *([np.complex64, np.complex128] if takes_complex(f) else [])]
+
+
+def is_variable(x):
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fc"
+
+
+def split(operands):
+    """(the floating arrays among the operands, a function that puts others in their places)."""
+    flat, rebuild = bp.tree.flatten(operands)
+    chosen = [i for i, x in enumerate(flat) if is_variable(x)]
+
+    def put(values):
+        new = list(flat)
+        for i, value in zip(chosen, values):
+            new[i] = value
+        return rebuild(new)
+
+    return [flat[i] for i in chosen], put
+
+
+def of_variables(call, operands, keywords):
+    """(f as a function of its floating arrays alone, these arrays)."""
+    variables, put = split(operands)
+    return (lambda *xs: call(*put(xs), **keywords)), variables
+
+
+def with_one(fun, variables, i, x):
+    """fun at the variables, the i-th of which is x."""
+    return fun(*variables[:i], x, *variables[i + 1 :])
+
+
+def cotangent(y, rng):
+    """A random cotangent like y, which nobody may write to."""
+    g = rng.uniform(0.5, 1.5, np.shape(y)) * rng.choice([-1.0, 1.0], np.shape(y))
+    if y.dtype.kind == "c":
+        g = g + 1j * rng.uniform(0.5, 1.5, np.shape(y))
+    return frozen(np.asarray(g, y.dtype))
+
+
+def numpys(f, call):
+    """What the value is held against: NumPy's function, or the bare function under a primitive."""
+    return f.__wrapped__ if isinstance(f, Primitive) and call is f else call
+
+
+def same_bits(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def layouts(x):
+    """The same array in other memory layouts: columns first, backwards, every other element."""
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]) if x.ndim else (2,), x.dtype)
+    every_other = wide[..., ::2] if x.ndim else wide[0:1].reshape(())
+    every_other[...] = x
+    backwards = x[(slice(None, None, -1),) * x.ndim].copy()[(slice(None, None, -1),) * x.ndim]
+    return [frozen(np.asfortranarray(x).reshape(x.shape, order="A")), frozen(backwards), frozen(every_other)]
+
+
+@EVERY_OP
+def test_value(f):
+    """Bit for bit NumPy's, of NumPy's dtype and kind, for every dtype, recorded or not."""
+    for dtype in dtypes(f):
+        for call, operands, keywords in drawn(f, dtype):
+            expected = numpys(f, call)(*operands, **keywords)
+            fun, variables = of_variables(call, operands, keywords)
+            for recorded in (True, False):
+                y = fun(*[bp.Tensor(x, requires_grad=recorded) for x in variables])
+                assert type(y) is bp.Tensor
+                assert y.requires_grad == (recorded and (f is not np.sign or dtype(0).dtype.kind == "c"))
+                assert same_bits(y.data, expected), (operands, keywords)
+                assert type(y.data) is type(expected), (operands, keywords)
+
+
+@EVERY_OP
+def test_derivatives(f):
+    """VJPs against differences and JVPs against VJPs, at orders 1 and 2."""
+    for call, operands, keywords in drawn(f, np.float64):
+        check(call, operands, keywords, 2)
+
+
+@every(Op, Composite, that=takes_complex)
+def test_derivatives_in_complex_numbers(f):
+    """The same for ∂/∂x − i ∂/∂y; at order 2 for the first few cases."""
+    for i, (call, operands, keywords) in enumerate(drawn(f, np.complex128)):
+        check(call, operands, keywords, 2 if i < 4 else 1)
+
+
+def check(call, operands, keywords, order):
+    fun, variables = of_variables(call, operands, keywords)
+    report = bp.gradcheck(fun, *variables, order=order, raise_exception=False)
+    assert report, f"{report}\n{operands} {keywords}"
+
+
+@EVERY_OP
+def test_third_derivatives(f):
+    call, operands, keywords = next(iter(drawn(f, np.float64)))
+    fun, variables = of_variables(call, operands, keywords)
+    assert bp.gradcheck(fun, *variables, order=3, rtol=1e-5)
+
+
+@EVERY_OP
+def test_each_argument_alone(f):
+    """What is kept depends on which arguments want gradients; the gradients do not."""
+    rng = np.random.default_rng(1)
+    for call, operands, keywords in drawn(f, np.float64):
+        fun, variables = of_variables(call, operands, keywords)
+        y, pullback = bp.vjp(fun, *variables)
+        g = cotangent(y, rng)
+        together = pullback(g)
+        for i, x in enumerate(variables):
+            at = functools.partial(with_one, fun, variables, i)
+            np.testing.assert_array_equal(bp.vjp(at, x)[1](g)[0], together[i])
+
+
+@EVERY_OP
+def test_scalars_and_zero_dimensional_arrays(f):
+    """NumPy scalars are as good as arrays without axes; gradients are of the argument's kind."""
+    for call, operands, keywords in drawn(f, np.float64):
+        fun, variables = of_variables(call, operands, keywords)
+        if not variables or any(x.shape for x in variables):
+            continue
+        y, pullback = bp.vjp(fun, *variables)
+        scalar_y, scalar_pullback = bp.vjp(fun, *[x[()] for x in variables])
+        assert same_bits(y, scalar_y)
+        gradients, of_scalars = pullback(np.ones_like(y)), scalar_pullback(np.ones_like(y))
+        assert all(same_bits(a, b) for a, b in zip(gradients, of_scalars))
+        assert all(type(g) is np.float64 for g in of_scalars)
+        assert all(type(g) is np.ndarray for g in gradients)
+
+
+@EVERY_OP
+def test_layouts(f):
+    """The memory layout of arguments and cotangent changes nothing."""
+    rng = np.random.default_rng(2)
+    for call, operands, keywords in drawn(f, np.float64):
+        fun, variables = of_variables(call, operands, keywords)
+        y, pullback = bp.vjp(fun, *variables)
+        g = cotangent(y, rng)
+        expected = pullback(g)
+        for others, other_g in zip(zip(*map(layouts, variables)), layouts(g)):
+            value, other_pullback = bp.vjp(fun, *others)
+            assert same_bits(value, call(*split(operands)[1](others), **keywords))
+            for found, wanted in zip(other_pullback(other_g), expected):
+                np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-14)
+
+
+TOLERANCE = {np.float16: 2e-2, np.float32: 2e-5, np.complex64: 2e-5}
+
+
+@EVERY_OP
+def test_narrow_dtypes_stay_narrow(f, exact_dtypes):
+    """float16, float32, complex64: no rule computes in more digits, at order 1 or 2, nor in fewer."""
+    rng = np.random.default_rng(3)
+    for dtype in set(dtypes(f)) & TOLERANCE.keys():
+        for call, operands, keywords in drawn(f, dtype):
+            fun, variables = of_variables(call, operands, keywords)
+            y, pullback = bp.vjp(fun, *variables)
+            if np.finfo(y.dtype).precision > np.finfo(dtype).precision:
+                continue  # the call itself widens: astype, dot with a Python number
+            g = cotangent(y, rng)
+            gradients = pullback(g)
+            assert [x.dtype for x in gradients] == [dtype] * len(variables)
+            wide = [x.astype(np.result_type(dtype, np.float64)) for x in variables]
+            for found, wanted in zip(gradients, bp.vjp(fun, *wide)[1](g)):
+                np.testing.assert_allclose(found, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+            again, second = bp.vjp(lambda *xs, fun=fun, g=g: bp.vjp(fun, *xs)[1](g), *variables)
+            assert [x.dtype for x in again] == [dtype] * len(variables)
+            assert [x.dtype for x in second(again)] == [dtype] * len(variables)
+
+
+@every(Op, that=broadcasts)
+def test_broadcasting(f):
+    """∂ of an argument that was broadcast is the sum of ∂ over its copies."""
+    call, operands, keywords = next(iter(drawn(f, np.float64)))
+    domains = [operand for operand in row_of(f).cases[0].operands if isinstance(operand, Array)]
+    n_shapes = len(operands)
+
+    @given(
+        mutually_broadcastable_shapes(num_shapes=n_shapes, max_dims=4, max_side=3, min_side=0),
+        st.integers(0, 99),
+    )
+    def check(shapes, seed):
+        rng = np.random.default_rng(seed)
+        *shapes, whole = *shapes.input_shapes, shapes.result_shape
+        condition = [rng.random(shapes.pop(0)) < 0.5] if f is np.where else []
+        small = [Array(shape, d.low, d.high).draw(rng, np.float64) for shape, d in zip(shapes, domains)]
+        y, pullback = bp.vjp(lambda *xs: call(*condition, *xs, **keywords), *small)
+        assert y.shape == whole
+        g = cotangent(y, rng)
+        big = [np.broadcast_to(x, whole) for x in small]
+        copies = bp.vjp(lambda *xs: call(*condition, *xs, **keywords), *big)[1](g)
+        for x, found, copy in zip(small, pullback(g), copies):
+            lead = copy.ndim - x.ndim
+            axes = tuple(i for i in range(copy.ndim) if i < lead or x.shape[i - lead] == 1)
+            np.testing.assert_allclose(found, np.sum(copy, axes).reshape(x.shape), rtol=1e-12, atol=1e-12)
+
+    check()
+
+
+@given(st.data())
+def test_indexing_finds_what_numpy_finds(data):
+    """The gradient of Σ g·x[index] counts how often each element was taken."""
+    shape = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=3).map(tuple))
+    x = np.arange(float(np.prod(shape))).reshape(shape)
+    index = tuple(data.draw(one_index(length)) for length in shape[: data.draw(st.integers(1, len(shape)))])
+    try:
+        expected = x[index]
+    except IndexError:  # index arrays that do not broadcast
+        return
+    y, pullback = bp.vjp(lambda x: x[index], x)
+    assert same_bits(y, expected)
+    g = np.arange(1.0, np.size(y) + 1).reshape(np.shape(y))
+    counted = np.bincount(
+        np.ravel(np.arange(x.size).reshape(shape)[index]), weights=np.ravel(g), minlength=x.size
+    )
+    np.testing.assert_allclose(pullback(g)[0], counted[: x.size].reshape(shape))
+
+
+def one_index(length):
+    slices = st.slices(length)
+    if not length:
+        return slices
+    integers = st.integers(-length, length - 1)
+    arrays = st.lists(integers, min_size=0, max_size=3).map(lambda i: np.array(i, int))
+    masks = st.lists(st.booleans(), min_size=length, max_size=length).map(np.array)
+    return st.one_of(slices, integers, arrays, masks)
+
+
+@EVERY_CONSTANT
+def test_locally_constant(f):
+    """Plain arrays come out, equal to NumPy's, and no gradient is made up."""
+    for dtype in (np.float32, np.float64, *([np.complex128] if takes_complex(f) else [])):
+        for call, operands, keywords in drawn(f, dtype, CONSTANT):
+            expected = numpys(f, call)(*operands, **keywords)
+            variables, put = split(operands)
+            y = call(*put([bp.Tensor(x, requires_grad=True) for x in variables]), **keywords)
+            assert type(y) is type(expected)
+            for part, wanted in zip(*([y], [expected]) if not isinstance(y, tuple) else (y, expected)):
+                assert type(part) is type(wanted)
+                np.testing.assert_array_equal(part, wanted)
+
+
+def test_a_composites_function_computes_the_same():
+    """The derivative of another function would be worth nothing."""
+    composites = [f for f, entry in REGISTRY.items() if isinstance(entry, Composite) and is_ours(f)]
+    assert composites
+    for f in composites:
+        for dtype in (np.float64, np.complex128) if takes_complex(f) else (np.float64,):
+            for call, operands, keywords in drawn(f, dtype):
+                expected = call(*operands, **keywords)
+                np.testing.assert_allclose(REGISTRY[f].f(*operands, **keywords), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("f", [np.prod, np.cumsum, np.sort, np.einsum], ids=name)
+def test_a_function_without_a_rule_says_so(f):
+    operands = ("i,i->", bp.Tensor([1.0, 2.0], requires_grad=True), np.ones(2)) if f is np.einsum else None
+    with pytest.raises(bp.NotDifferentiable, match=f"{name(f)} has no derivative rule yet.*bp.defvjp"):
+        f(*operands or (bp.Tensor([1.0, 2.0], requires_grad=True),))
