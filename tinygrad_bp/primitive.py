@@ -16,6 +16,7 @@ underscore is not needed, so its value is not kept alive; the rule receives its 
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,8 @@ class Op:
         declared = [joint] if joint else [rule for rule in rules if rule]
         names, required, variadic = _parameters(declared[0])
         self.count = None if variadic else 1 if sequence is not None else required if joint else len(rules)
+        for rule in declared:
+            _check_parameters(rule, self)
         self.keywords = frozenset(names if variadic else names[self.count :])
         self.keeps: dict[int, tuple[bool, tuple[bool, ...]]] = {}
 
@@ -79,8 +82,8 @@ class Op:
         """(keep y?, keep operand i? for each of n), when the operands in the bit mask want gradients."""
         rules = [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
         if self.count is None or self.sequence is not None:
-            _, y, *operands = _spelled(self.joint or self.rules[0])
-            return not y.startswith("_"), (not operands or not operands[0].startswith("_"),) * n
+            _, y, *operands = _spelled(self.joint or self.rules[0], repeated=n)
+            return not y.startswith("_"), tuple(not name.startswith("_") for name in operands[:n])
         found = self.keeps.get(mask)
         if found is None:
             spelled = [_spelled(rule)[1 : 2 + n] for rule in rules]
@@ -122,15 +125,42 @@ class Op:
         return {k: v for k, v in kwargs.items() if k not in unknown}
 
 
-def _spelled(rule):
-    """The rule's own parameter names, underscores and all: g, y, operands, keywords."""
-    try:
-        code = rule.__code__
-    except AttributeError:
+def _spelled(rule, repeated=0):
+    """The rule's own parameter names, underscores and all: g, y, operands, keywords.
+
+    `repeated`: how often the name of `*args` (or of the list of a sequence op) is repeated.
+    """
+    if not isinstance(rule, FunctionType):
         raise TypeError(
             message("a VJP rule must be a Python function", got=repr(rule), do="wrap it in a lambda")
-        ) from None
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        )
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if not repeated:
+        return names
+    last = code.co_varnames[len(names)] if code.co_flags & 0x04 else names[2]
+    return names[: code.co_argcount if code.co_flags & 0x04 else 2] + (last,) * repeated
+
+
+def _check_parameters(rule, op):
+    """A rule must take g, y and every operand; *args stand for all operands, which needs joint=."""
+    variadic = bool(rule.__code__.co_flags & 0x04)
+    if variadic and op.joint is None:
+        raise TypeError(
+            message(
+                f"a rule of {op.name} takes *{_spelled(rule, 1)[-1]}",
+                do="declare it as joint=, for all arguments",
+            )
+        )
+    if rule.__code__.co_argcount < 2 + (op.count or 0):
+        raise TypeError(
+            message(
+                f"a rule of {op.name} takes too few parameters",
+                expected=f"g, y and {op.count or 0} operands",
+                got=", ".join(_spelled(rule)) or "none",
+                do="give each rule all the operands, with a leading underscore where it does not need one",
+            )
+        )
 
 
 def _parameters(rule):
@@ -140,6 +170,7 @@ def _parameters(rule):
     return names, required, bool(rule.__code__.co_flags & 0x04)
 
 
+@functools.cache
 def _signature(op):
     """The forward's parameter names, which give positional arguments their meaning."""
     import inspect  # only calls with unusual spelling come here: not worth its import time
@@ -255,6 +286,7 @@ def defvjp(
         raise ValueError(f"broadcasts must be 'elementwise' or 'leading axes', got {broadcasts!r}")
     if sequence not in (None, 0):
         raise ValueError(f"sequence must be None or 0 (the first argument is a list), got {sequence!r}")
+    _check_dispatches(fn)
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
     REGISTRY[fn] = Op(
@@ -268,6 +300,7 @@ def composite(fn: Callable, f: Callable) -> None:
 
     The value that comes out is fn's own; only the derivative is f's.
     """
+    _check_dispatches(fn)
     REGISTRY[fn] = Composite(fn, f)
 
 
@@ -288,7 +321,20 @@ def nondifferentiable(fn: Callable) -> Callable:
 
 def refused(fn: Callable, advice: str) -> None:
     """Declare that `fn` cannot be differentiated; the error will say `advice`."""
+    _check_dispatches(fn)
     REGISTRY[fn] = Refused(fn, advice)
+
+
+def _check_dispatches(fn):
+    """Calls of a plain Python function never reach the registry, so an entry for one would be ignored."""
+    if isinstance(fn, FunctionType):
+        raise TypeError(
+            message(
+                f"{fn.__name__} is a plain function, whose calls nobody sees",
+                expected="a function of NumPy or a primitive",
+                do=f"decorate it with @bp.primitive: {fn.__name__} = bp.primitive({fn.__name__})",
+            )
+        )
 
 
 def _is_numpys(fn):
