@@ -101,10 +101,12 @@ def test_a_broken_gzip_file_is_named(folder, keep):
     assert str(file) in str(error.value)
 
 
-def test_a_gzip_file_with_flipped_bits_is_named(folder):
+@pytest.mark.parametrize("place", [10, 30, -6])  # the kind of block, the data, the checksum
+def test_a_gzip_file_with_flipped_bits_is_named(folder, place):
     file = folder / "train-images-idx3-ubyte"
     data = bytearray(gzip.compress(file.read_bytes()))
-    data[30] ^= 0xFF
+    data[place] |= 0x06
+    data[place] ^= 0xF0
     file.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="train-images"):
         load_mnist(folder)

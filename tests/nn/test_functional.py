@@ -216,6 +216,12 @@ def test_certain_probabilities(dtype, p, t, value, gradient, curvature):
     np.testing.assert_array_equal(bp.hvp(cost, x, np.ones(1, dtype)), [curvature])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_small_probabilities_lose_no_digit(dtype):
+    p = np.array([1e-12], dtype)
+    np.testing.assert_allclose(F.binary_cross_entropy(p, np.zeros(1)), p[0], rtol=1e-6)
+
+
 # ---- targets are data ------------------------------------------------------------------------------------------
 
 COSTS = [

@@ -44,7 +44,7 @@ def test_the_net_evaluates_records_nothing_and_gets_its_modes_back():
 
 @pytest.mark.parametrize(
     "y",
-    [np.array([0.0, 1.0]), np.array([[0.5, 0.5], [0, 1]]), np.array([[1], [0]]), np.array([[0, 0], [1, 1]])],
+    [np.array([0.0, 1.0]), np.array([[0.5, 0.5], [0, 1]]), np.array([[1], [1]]), np.array([[0, 0], [1, 1]])],
 )
 def test_targets_that_are_no_classes_are_refused(y):
     with pytest.raises(TypeError, match="integer labels"):

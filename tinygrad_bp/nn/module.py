@@ -26,7 +26,7 @@ class Module:
     """A function with parameters: subclass it, set attributes, and define `forward`.
 
     Transforms (`bp.grad(loss)(net)`, …) take Modules and give back Modules with gradients in the
-    parameters' places.
+    parameters' places: recorded Tensors, as the parameters are, or arrays under `bp.no_grad()`.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> class Scale(bp.nn.Module):
