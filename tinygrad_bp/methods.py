@@ -110,23 +110,29 @@ class ArrayMethods(DuckArray):
                     "only a leaf's data can be replaced", got=repr(self), do="replace the parameter's data"
                 )
             )
-        if not isinstance(value, DuckArray):
-            value = np.asarray(value)
-        if self._node is not None:
+        if isinstance(value, ArrayMethods) and records(value):
+            raise TypeError(
+                message("data cannot be a Tensor that records", do="assign its .data, or under no_grad")
+            )
+        value = constant(value) if isinstance(value, DuckArray) else np.asarray(value)
+        node = self._node
+        if node is not None:
             if value.dtype.kind not in "fc":
                 raise TypeError(_integers(value.dtype))
-            self._node.shape, self._node.dtype = value.shape, value.dtype
-        self._data = constant(value)
+            if (node.shape, node.dtype) != (value.shape, value.dtype):
+                node.grad = None  # it was of another shape or dtype
+            node.shape, node.dtype = value.shape, value.dtype
+        self._data = value
 
     def _overwrite(self, value):
         """Put `value` in the array's place, in its shape and dtype, as an in-place operation would."""
-        if np.shape(value) != self.shape:
+        if value.shape != self.shape:
             raise ValueError(
-                message(
-                    "an in-place operation cannot change a shape", expected=self.shape, got=np.shape(value)
-                )
+                message("an in-place operation cannot change a shape", expected=self.shape, got=value.shape)
             )
-        self._data = np.asarray(value).astype(self.dtype, casting="same_kind", copy=False)
+        if value.dtype != self.dtype:
+            value = value.astype(self.dtype, casting="same_kind")
+        self._data = value if isinstance(value, DuckArray) else np.asarray(value)
 
     shape = property(lambda self: self._data.shape, doc="Length of each axis.")
     dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
@@ -190,7 +196,8 @@ class ArrayMethods(DuckArray):
             raise ValueError(
                 message("a .grad has its Tensor's shape", expected=self.shape, got=np.shape(value))
             )
-        self._node.grad = None if value is None else np.asarray(constant(value), self.dtype)
+        g = constant(value)
+        self._node.grad = g if g is None or isinstance(g, DuckArray) else np.array(g, self.dtype)
 
     def zero_grad(self):
         """Forget the gradient: `.grad` is None again."""
@@ -328,8 +335,12 @@ class ArrayMethods(DuckArray):
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __reduce__(self):
-        if self._node is not None and self._node.op is not None:
+        if self._node is not None and (self._node.op is not None or self._node.level):
             raise TypeError(
-                message("only leaves can be copied or pickled", got=repr(self), do="use t.detach() first")
+                message(
+                    "only leaves outside of transforms can be copied or pickled",
+                    got=repr(self),
+                    do="use t.detach() first, or t.copy() for a copy that records",
+                )
             )
         return type(self), (self._data, self._node is not None, None, self._name)
