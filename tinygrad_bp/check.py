@@ -5,6 +5,8 @@ The one idea: for a random cotangent u, the pullback of u must be the gradient o
 is checked in the same way. All in float64. Read `ops/` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -4,6 +4,8 @@ The one idea: a set of examples is a pair (x, y) of arrays with one row per exam
 comes from an explicit `rng`. Read `digits.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from collections.abc import Iterator
 from typing import Any
 

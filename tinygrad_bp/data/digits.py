@@ -4,6 +4,8 @@ Their source and licence are in `README.md` beside this file, their conversion i
 `convert_digits.py`. Read `mnist.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from pathlib import Path
 from typing import Any
 

@@ -5,6 +5,8 @@ bias, of shape (n_out,), is zero, except in the book's `standard_normal`, which 
 are drawn in float64, so one seed means one net in every dtype. Read `mlp.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 
 from ..errors import message
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...], Any], np.ndarray]
+Initializer = Callable[["np.random.Generator", tuple[int, ...], Any], np.ndarray]
 
 
 def zeros(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:

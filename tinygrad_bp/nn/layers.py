@@ -5,6 +5,8 @@ derivative; that the generic chain rule then *is* BP1–BP4 is proved in `backpr
 `activations.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from collections.abc import Callable, Iterator
 from typing import Any
 

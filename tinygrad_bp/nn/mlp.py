@@ -4,6 +4,8 @@ The one idea: `.layers` and `.activations` are two lists of one length, so that 
 net can walk through it as the book does. Read `training/fit.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any

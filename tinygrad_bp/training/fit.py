@@ -4,6 +4,8 @@ The one idea is the book's: shuffle, and for each mini-batch forward, cost, back
 `backprop/` next, which proves what backward computes.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 import math
 import signal
 import sys
