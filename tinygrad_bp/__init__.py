@@ -6,7 +6,7 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import data, nn, ops, optim, training, tree
+from . import backprop, data, nn, ops, optim, training, tree
 from .check import GradcheckError, gradcheck
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
@@ -16,12 +16,28 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_
 
 __version__ = "0.1.0"
 
+_LATER = ("cli", "viz")  # rooms that are opened when first used
+
+
+def __getattr__(name):
+    if name in _LATER:
+        import importlib
+
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'tinygrad_bp' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, *_LATER])
+
+
 __all__ = [
     "FreedGraph",
     "GradcheckError",
     "GradientShape",
     "NotDifferentiable",
     "Tensor",
+    "backprop",
     "composite",
     "data",
     "defvjp",
@@ -44,5 +60,6 @@ __all__ = [
     "training",
     "tree",
     "value_and_grad",
+    "viz",
     "vjp",
 ]
