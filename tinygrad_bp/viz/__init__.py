@@ -1,0 +1,12 @@
+"""Pictures: the graph of a computation, its layers, values and gradients; learning curves.
+
+The one idea: nothing is computed for show. A drawing reads the recorded graph, or what
+`bp.observe` saw of a real run; a plot reads the history that training returned. Matplotlib is
+imported only when a plot is asked for. Read `vertices.py` next.
+"""
+
+from .graph import graph
+from .plots import plot_delta_norms, plot_learning_curve
+from .render import Picture, render
+
+__all__ = ["Picture", "graph", "plot_delta_norms", "plot_learning_curve", "render"]

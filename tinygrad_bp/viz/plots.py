@@ -1,0 +1,135 @@
+"""Plots of training and of the backward pass, one call each, on an Axes of Matplotlib.
+
+The one idea: each plot takes what another room returned, draws it on the given Axes, or on a new
+Figure of 1280 × 720 pixels that belongs to nobody else, and returns the Axes; `ax.figure.savefig`
+writes it. No global state of Matplotlib is touched, and no window is opened. The colours are Okabe
+and Ito's, and lines differ in their marks as well. Read `graph.py` next.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import message
+
+BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#d55e00", "#00735c", "#cbd2d9", "#1f2933"
+SIZE = 15
+"""Points of all text on a Figure of our own: 21 pixels of 720."""
+MANY = 40
+"""Epochs from which on a line has no marks."""
+FAR_APART = 30
+"""Ratio of norms from which on their axis is logarithmic."""
+
+
+def plot_learning_curve(history: Any, ax: Any = None) -> Any:
+    """Loss and accuracies by epoch, from the history that `bp.training.fit` returns; the Axes.
+
+    `history` is anything with the attributes `loss`, `accuracy`, `test_accuracy`: one number per
+    epoch each, or none. Accuracies are in percent, on an axis of their own on the right.
+    Raises ValueError if there is no loss to draw, ImportError without Matplotlib.
+
+    >>> import tinygrad_bp as bp
+    >>> history = bp.training.History(loss=[0.9, 0.3], accuracy=[0.6, 0.8], test_accuracy=[0.5, 0.7])
+    >>> bp.viz.plot_learning_curve(history).get_ylabel()
+    'loss'
+    """
+    if not len(history.loss):
+        raise ValueError(
+            message("this history has no loss to draw", expected="at least one completed epoch", got="none")
+        )
+    ax, size = _axes(ax)
+    lines = [_line(ax, history.loss, "loss", BLUE, "o", "-")]
+    _dress(ax, "epoch", "loss", size)
+    ax.set_xlim(0.5, len(history.loss) + 0.5)
+    if not np.any(np.asarray(history.loss) < 0):
+        ax.set_ylim(bottom=0)
+    shares = {"training accuracy": (history.accuracy, GREEN, "s", "--"),
+              "test accuracy": (history.test_accuracy, ORANGE, "^", "-")}  # fmt: skip
+    shares = {name: look for name, look in shares.items() if len(look[0])}
+    if shares:
+        right = ax.twinx()
+        for name, (values, *look) in shares.items():
+            lines.append(_line(right, 100 * np.asarray(values), name, *look))
+        _dress(right, "", "accuracy (%)", size)
+        right.grid(False)
+        right.set_ylim(top=100)
+    ax.legend(handles=lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=size)
+    return ax
+
+
+def plot_delta_norms(norms: Mapping[Any, float], ax: Any = None) -> Any:
+    """‖δ^l‖ by layer as bars, from a dict layer -> norm as `bp.backprop.delta_norms` gives; the Axes.
+
+    The axis is logarithmic where the norms differ more than thirtyfold: vanishing and exploding
+    gradients are then slopes. Raises ValueError without layers, ImportError without Matplotlib.
+
+    >>> import tinygrad_bp as bp
+    >>> [bar.get_height() for bar in bp.viz.plot_delta_norms({2: 0.1, 3: 0.4}).patches]
+    [0.1, 0.4]
+    """
+    if not norms:
+        raise ValueError(message("there are no norms to draw", expected="at least one layer", got="none"))
+    ax, size = _axes(ax)
+    values = [float(norm) for norm in norms.values()]
+    heights = [value if 0 < value < np.inf else 0.0 for value in values]
+    bars = ax.bar(range(len(values)), heights, width=0.6, color=BLUE, zorder=2)
+    ax.bar_label(bars, [f"{h:.3g}" if h else "" for h in heights], padding=4, fontsize=size, color=INK)
+    for i, (value, height) in enumerate(zip(values, heights)):
+        if not height:  # zero, infinite or NaN: no bar, and its name at the foot
+            ax.text(
+                i,
+                0.01,
+                f"{value:.3g}",
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                fontsize=size,
+                color=INK,
+            )
+    seen = [height for height in heights if height]
+    if seen and max(seen) > FAR_APART * min(seen):
+        ax.set_yscale("log")
+        ax.set_ylim(min(seen) / 3, max(seen) * 3)
+    else:
+        ax.set_ylim(0, 1.15 * max(seen, default=1.0))
+    _dress(ax, "layer $l$", r"error $\|\delta^l\|$", size)
+    ax.set_xticks(range(len(values)), [str(layer) for layer in norms])
+    ax.grid(False, axis="x")
+    return ax
+
+
+def _axes(ax):
+    """The Axes to draw on, and the size of text: ours on a Figure of our own, else as it is there."""
+    if ax is not None:
+        return ax, None
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError as error:
+        raise ImportError(
+            message("plots need Matplotlib", do="install it with pip install 'tinygrad_bp[viz]'")
+        ) from error
+    margins = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2)
+    return Figure(figsize=(12.8, 7.2), dpi=100, layout=margins).add_subplot(), SIZE
+
+
+def _line(ax, values, name, color, mark, dash):
+    """One value per epoch, from epoch 1 on; the line."""
+    epochs = range(1, len(values) + 1)
+    mark = mark if len(values) < MANY else None
+    return ax.plot(
+        epochs, values, dash, marker=mark, markersize=7, linewidth=2, color=color, label=name, clip_on=False
+    )[0]
+
+
+def _dress(ax, x, y, size):
+    """Names on the axes, whole numbers below, a light grid, no box."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_xlabel(x, fontsize=size, color=INK)
+    ax.set_ylabel(y, fontsize=size, color=INK)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if size is not None:
+        ax.tick_params(labelsize=size, labelcolor=INK)
+    ax.grid(True, color=GREY, linewidth=0.6, zorder=0)
+    ax.spines[["top", "left", "right"]].set_visible(False)
