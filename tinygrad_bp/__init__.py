@@ -6,7 +6,7 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import backprop, data, nn, ops, optim, training, tree
+from . import data, nn, ops, optim, training, tree
 from .check import GradcheckError, gradcheck
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
@@ -16,7 +16,7 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_
 
 __version__ = "0.1.0"
 
-_LATER = ("cli", "viz")  # rooms that are opened when first used
+_LATER = ("backprop", "cli", "viz")  # rooms that are opened when first used
 
 
 def __getattr__(name):
@@ -28,7 +28,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*__all__, *_LATER])
+    return sorted({*__all__, *_LATER})
 
 
 __all__ = [

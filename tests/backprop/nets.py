@@ -16,10 +16,6 @@ from tinygrad_bp.primitive import REGISTRY
 F = nn.functional
 ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky_relu", "linear", "softplus"]
 
-# Rounding alone moves a sum by about ε · κ of its value, if its terms cancel κ-fold: 3 ε κ was never
-# exceeded. No arithmetic gets below the tolerance where κ is above these, so such nets are left out.
-CANCELLATION = {np.float32: 1e-5 / (3 * 2.0**-23), np.float64: 1e-12 / (3 * 2.0**-52)}
-
 
 @dataclass
 class Case:

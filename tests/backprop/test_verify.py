@@ -3,29 +3,39 @@
 # l is the book's name of a layer.
 # ruff: noqa: E741
 
-import collections
 import copy
+import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from hypothesis import assume, event, given
+from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tinygrad_bp import nn
 from tinygrad_bp.backprop import Equations, verify
-from tinygrad_bp.backprop.equations import BP1, BP2, BP3, BP4
+from tinygrad_bp.backprop.equations import BP1, BP2, BP3, BP4, FORMULAS
 from tinygrad_bp.backprop.verify import BY_HAND, FROM_ENGINE, GIVEN, TOLERANCE, deviation
 from tinygrad_bp.ops import nonlinear
 
-from .nets import CANCELLATION, F, case, cases, rules
-
-LARGEST: dict = collections.defaultdict(float)  # (dtype, equation) -> largest deviation seen in this run
+from .nets import F, case, cases, rules
 
 
 def failing(report, *, one_step=False):
     """{(layer, equation)} of the rows that fail, or that fail by themselves."""
     return {(row.layer, row.equation) for row in report if not row.ok and not (one_step and row.inherited)}
+
+
+def attainable(report):
+    """Can honest arithmetic keep the tolerance?
+
+    Where sums cancel κ-fold it cannot: κ > 21 in float32, a quarter of the nets below, and κ > 1,100 in
+    float64, very few of them. κ comes from the forward pass and the equations alone, so no mistake of
+    the engine is left out.
+    """
+    return all(row.rounding <= row.tolerance for row in report)
 
 
 # ---- the proof -------------------------------------------------------------------------------------
@@ -36,7 +46,7 @@ def failing(report, *, one_step=False):
 def test_the_engine_computes_the_four_equations(dtype, data):
     net, x, y, cost = data.draw(cases(dtype))
     report = verify(net, x, y, cost)
-    assume(max(row.cancellation for row in report) < CANCELLATION[dtype])
+    assume(attainable(report))
     assert report.ok, str(report)
     assert report.nabla_a == BY_HAND
     assert report.dtype == np.dtype(dtype).name
@@ -45,10 +55,10 @@ def test_the_engine_computes_the_four_equations(dtype, data):
     assert [(row.layer, row.equation) for row in report] == [
         (l, equation) for l in range(L, 1, -1) for equation in ("BP1" if l == L else "BP2", "BP3", "BP4")
     ]
-    for row in report:
-        key = report.dtype, row.equation
-        LARGEST[key] = max(LARGEST[key], row.deviation)
-    event(f"largest deviation about 1e{round(np.log10(report.worst.deviation + 1e-18))}")
+    for equation in FORMULAS:  # search for large ones, and tell them with --hypothesis-show-statistics
+        target(
+            max((row.deviation for row in report if row.equation == equation), default=0.0), label=equation
+        )
 
 
 def test_a_trained_net_passes():
@@ -186,7 +196,7 @@ def test_a_wrong_equation_is_caught_by_its_numbers(dtype, name, wrong, seed, n, 
     """On nets whose layers are square, with as many examples as neurons: every variant has a value there."""
     net, x, y, cost = case([n] * 4, [activation] * 3, n, dtype=dtype, seed=seed)
     right = verify(net, x, y, cost)
-    assume(max(row.cancellation for row in right) < CANCELLATION[dtype])
+    assume(attainable(right))
     assert right.ok, str(right)
 
     report = verify(net, x, y, cost, equations=Equations(**{name: wrong}))
@@ -268,10 +278,13 @@ def test_a_wrong_derivative_of_the_cost_is_told_from_the_equations():
     assert "∇_a C is not the engine's" in str(report)
 
 
-def test_nan_fails():
-    net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 5)
-    x[2, 1] = np.nan
-    report = verify(net, x, y, cost)
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_what_is_not_finite_fails(poison):
+    net, x, y, cost = case([3, 4, 2], ["softplus", "linear"], 5)
+    x[2, 1] = 1.0
+    net.layers[0].weight.data[:, 1] = poison
+    with np.errstate(all="ignore"):  # NumPy warns of ∞ − ∞ in the forward pass
+        report = verify(net, x, y, cost)
     assert not report.ok
     assert failing(report) == {(row.layer, row.equation) for row in report}
     assert np.isnan(report.worst.deviation)
@@ -423,6 +436,12 @@ def test_a_tensor_outside_the_net_keeps_its_gradient():
     assert scale.grad is None
 
 
+def test_the_room_opens_when_first_used():
+    code = "import sys, tinygrad_bp as bp; print('tinygrad_bp.backprop' in sys.modules, bp.backprop.verify.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "verify"]
+
+
 # ---- what prints ---------------------------------------------------------------------------------------
 
 
@@ -454,7 +473,7 @@ def test_a_failing_report_says_where():
 
 
 def test_sums_that_cancel_are_named():
-    """Two examples whose errors are nearly opposite: ∂C/∂b has no digits left, though each δ has all."""
+    """Two examples whose errors are nearly opposite: ∂C/∂b keeps no digits, though each δ has all."""
     net = nn.MLP([1, 1], "linear", dtype=np.float32, rng=0)
     net.layers[0].weight.data[...], net.layers[0].bias.data[...] = 1 / 3, 0.1
     x = np.array([[1.0], [1.0]], np.float32)
@@ -462,5 +481,8 @@ def test_sums_that_cancel_are_named():
     y = a + np.array([[1 / 3], [-1 / 3 - 2e-6]], np.float32)
     report = verify(net, x, y, lambda a, y: F.quadratic_cost(a * 0.3, y * 0.3))
     row = next(row for row in report if row.equation == "BP3")
-    assert row.cancellation > 1e4
-    assert row.ok or "may be rounding" in row.verdict
+    assert row.rounding > 1e-2
+    lost = dataclasses.replace(row, whole_way=1e-3)
+    assert not lost.ok
+    assert "its sums cancel" in lost.verdict
+    assert dataclasses.replace(row, one_step=1.0).verdict == "FAIL"

@@ -7,6 +7,8 @@ anew. It costs two forward passes per weight, and so a few weights are chosen at
 # l is the book's name of a layer.
 # ruff: noqa: E741
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
