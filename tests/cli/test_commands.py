@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ def test_demo_trains_proves_and_draws(tmp_path, capsys):
     assert "‖δ^2‖" in printed
     assert "‖δ^3‖" in printed
     assert "20 of 20 weights agree" in printed
-    assert "fail" not in printed
+    assert "FAIL" not in printed
     assert (tmp_path / "pictures" / "graph.svg").read_text().rstrip().endswith("</svg>")
     assert (tmp_path / "pictures" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -42,7 +41,7 @@ def test_verify_fails_when_a_rule_is_wrong(capsys, monkeypatch):
     wrong = Op(np.tanh, (lambda g, y, _x: g * (1 - y),), broadcasts="elementwise")
     monkeypatch.setitem(REGISTRY, np.tanh, wrong)
     assert main(["verify", "--sizes", "3,5,2", "--activation", "tanh", "--seed", "1"]) == 1
-    assert "fail" in capsys.readouterr().out
+    assert "FAIL" in capsys.readouterr().out
 
 
 def test_graph_writes_the_file_it_names(tmp_path, capsys):
@@ -87,11 +86,13 @@ def test_the_module_is_a_program(tmp_path):
     assert "BP4" in done.stdout
 
 
-def test_train_on_mnist(capsys, tmp_path):
+def test_train_reaches_the_books_accuracy_on_mnist(capsys):
     folder = os.environ.get("TINYGRAD_BP_MNIST")
     if folder is None:
         pytest.skip("set TINYGRAD_BP_MNIST to a folder with MNIST files")
-    assert main(["train", "--data", str(Path(folder)), "--epochs", "2"]) == 0
-    printed = capsys.readouterr().out
-    accuracy = float(printed.split("trained in")[1].split("%")[0].split()[-1])
-    assert accuracy >= 80
+    accuracies = []
+    for seed in range(3):
+        assert main(["train", "--data", folder, "--seed", str(seed)]) == 0
+        printed = capsys.readouterr().out
+        accuracies.append(float(printed.split("trained in")[1].split("%")[0].split()[-1]))
+    assert sorted(accuracies)[1] >= 91
