@@ -170,22 +170,19 @@ def _split(f, args, kwargs, argnums):
     return of_chosen, tuple(args[n] for n in chosen)
 
 
-def _scalar_vjp(f, args, kwargs, argnums):
+def _real_vjp(f, args, kwargs, argnums):
+    """The vjp of f in the chosen arguments alone, if its values are real."""
     of_chosen, chosen = _split(f, args, kwargs, argnums)
     y, pullback = vjp(of_chosen, *chosen)
-    if len(tree.leaves(y)) != 1 or isinstance(y, (tuple, list, dict)) or np.size(y) != 1:
-        raise TypeError(
-            message(
-                f"grad needs a function with one real number as its value, and {_name(f)} is not",
-                got=f"shape {np.shape(y)}" if not isinstance(y, (tuple, list, dict)) else type(y).__name__,
-                do="sum its value, or use bp.jacobian, bp.elementwise_grad or bp.vjp",
-            )
-        )
-    if np.iscomplexobj(y):
-        raise TypeError(
-            message(f"grad needs a real value, and {_name(f)} gives a complex one", do="use bp.vjp")
-        )
+    if any(map(np.iscomplexobj, tree.leaves(y))):
+        what = f"a gradient needs a real value, and {_name(f)} gives a complex one"
+        raise TypeError(message(what, do="use bp.vjp"))
     return y, pullback
+
+
+def _gradients(y, pullback, argnums):
+    gradients = pullback(np.ones(np.shape(y)))
+    return gradients if isinstance(argnums, tuple) else gradients[0]
 
 
 def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
@@ -200,9 +197,14 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
     """
 
     def value_and_grad_of_f(*args, **kwargs):
-        y, pullback = _scalar_vjp(f, args, kwargs, argnums)
-        gradients = pullback(np.ones(np.shape(y)))
-        return y, gradients if isinstance(argnums, tuple) else gradients[0]
+        y, pullback = _real_vjp(f, args, kwargs, argnums)
+        if len(tree.leaves(y)) != 1 or isinstance(y, (tuple, list, dict)) or np.size(y) != 1:
+            what = f"grad needs a function with one real number as its value, and {_name(f)} is not"
+            got = type(y).__name__ if isinstance(y, (tuple, list, dict)) else f"shape {np.shape(y)}"
+            raise TypeError(
+                message(what, got=got, do="sum its value, or use bp.jacobian, bp.elementwise_grad or bp.vjp")
+            )
+        return y, _gradients(y, pullback, argnums)
 
     return value_and_grad_of_f
 
@@ -225,7 +227,11 @@ def elementwise_grad(f: Callable, argnums: int = 0) -> Callable:
     >>> bp.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
     array([2., 4., 6.])
     """
-    return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
+
+    def elementwise_grad_of_f(*args, **kwargs):
+        return _gradients(*_real_vjp(f, args, kwargs, argnums), argnums)
+
+    return elementwise_grad_of_f
 
 
 def _tuple(x):
