@@ -13,7 +13,7 @@ from .reduction import kept
 @primitive
 def sigmoid(x):
     """σ(x) = 1/(1 + e^−x): 0 at −∞, 1 at ∞, relative accuracy kept in the lower tail."""
-    with np.errstate(over="ignore"):  # e^−x = inf gives the right limit, 0
+    with np.errstate(over="ignore", under="ignore"):  # e^−x = inf gives the right limit, 0
         return np.reciprocal(np.exp(np.multiply(x, -1.0)) + 1)
 
 
@@ -32,7 +32,7 @@ def leaky_relu(x, negative_slope=0.01):
 @primitive
 def softplus(x, beta=1.0):
     """log(1 + e^{βx})/β, without overflow."""
-    with np.errstate(over="ignore"):  # of βx: the logarithm is 0 there
+    with np.errstate(over="ignore", under="ignore"):  # of βx: the logarithm is 0 there
         return np.maximum(x, 0) + np.log1p(np.exp(np.abs(x * beta) * -1.0)) / beta
 
 
@@ -40,7 +40,7 @@ def _exponentials(x, axis):
     """(e^shifted, shifted, top): x − its maximum, the maximum, of which an infinite one counts as 0."""
     top = np.max(x, axis=axis, keepdims=True) if x.size else np.sum(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         shifted = x - top
         return np.exp(shifted), shifted, top
 
