@@ -38,7 +38,7 @@ def constants(x):
 def like(sequence, parts):
     """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
     kind = type(sequence)
-    return kind(*parts) if "_fields" in vars(kind) else kind(parts)
+    return kind(*parts) if any("_fields" in vars(cls) for cls in kind.__mro__) else kind(parts)
 
 
 def _integers(dtype):

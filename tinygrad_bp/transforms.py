@@ -18,7 +18,7 @@ from .backward import Watch, own, sweep
 from .errors import message
 from .graph import AMBIENT, leaf_node, new_level
 from .primitive import DuckArray
-from .tensor import Tensor
+from .tensor import Tensor, constant
 
 
 @contextmanager
@@ -30,6 +30,7 @@ def _surroundings(**changes):
         AMBIENT.reset(token)
 
 
+@contextmanager
 def no_grad():
     """A context (or decorator) in which nothing is recorded, except by transforms entered inside it.
 
@@ -39,7 +40,11 @@ def no_grad():
     ...     (w * 2).requires_grad
     False
     """
-    return _surroundings(blocked=new_level())  # a level drawn now is younger than all that exist
+    with _surroundings(blocked=new_level()):  # a level drawn now is younger than all that exist
+        yield
+
+
+NUMBERS = (np.ndarray, np.generic, float, int, complex, DuckArray)
 
 
 def _input(x, level):
@@ -47,7 +52,7 @@ def _input(x, level):
     if type(x) is Tensor:
         x = x if x._node is not None else _as_float(x._data)
         return Tensor._of(x, leaf_node(x, level))
-    if isinstance(x, (np.ndarray, np.generic, float, int, complex, DuckArray)):
+    if isinstance(x, NUMBERS):
         x = _as_float(x)
         return Tensor._of(x, leaf_node(x, level))
     raise TypeError(
@@ -97,20 +102,20 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
     inputs = [_input(x, level) for x in given]
     with _surroundings(level=level):
         ys, rebuild_ys = tree.flatten(f(*rebuild(inputs)))
-    if not ys:
+    if not ys or not all(isinstance(y, NUMBERS) for y in ys):
         raise TypeError(
-            message(f"{_name(f)} returned nothing", expected="an array or a number", do="add return")
+            message(
+                f"{_name(f)} did not return numbers",
+                expected="arrays, numbers, or containers of them",
+                got=next((repr(y) for y in ys if not isinstance(y, NUMBERS)), "nothing"),
+            )
         )
     values = [_output(y, level) for y in ys]
+    structure = rebuild_ys(values)
 
-    def pullback(g):
-        gs = tree.leaves(g)
-        if len(gs) != len(ys):
-            raise ValueError(
-                message("the pullback needs one cotangent per output", expected=len(ys), got=len(gs))
-            )
+    def pullback(cotangents):
         seeds: dict = {}
-        for y, value, g in zip(ys, values, gs):
+        for y, value, g in zip(ys, values, tree.leaves_like(structure, cotangents)):
             if np.shape(g) != np.shape(value):
                 raise ValueError(
                     message("a cotangent has its output's shape", expected=np.shape(value), got=np.shape(g))
@@ -122,7 +127,7 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
         found = [gradients.pop(x._node, None) for x in inputs]
         return rebuild([_result(found, x._data) for x in reversed(inputs)][::-1])
 
-    return rebuild_ys(values), pullback
+    return structure, pullback
 
 
 def _cast(g, dtype):
@@ -150,7 +155,7 @@ def _split(f, args, kwargs, argnums):
     """(f as a function of the chosen arguments alone, these arguments as a tuple)."""
     chosen = argnums if isinstance(argnums, tuple) else (argnums,)
     for n in chosen:
-        if not isinstance(n, int) or isinstance(n, bool) or not -len(args) <= n < len(args):
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not -len(args) <= n < len(args):
             raise ValueError(
                 message(
                     f"argnums={argnums!r} does not name a positional argument of {_name(f)}",
@@ -159,6 +164,10 @@ def _split(f, args, kwargs, argnums):
                 )
             )
     chosen = tuple(n % len(args) for n in chosen)
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(
+            message(f"argnums={argnums!r} names an argument of {_name(f)} twice", do="name it once")
+        )
 
     def of_chosen(*values):
         full = list(args)
@@ -250,7 +259,7 @@ def jvp(f: Callable, primals: Any, tangents: Any) -> tuple[Any, Any]:
     primals, tangents = _tuple(primals), _tuple(tangents)
     y, pullback = vjp(f, *primals)
     anywhere = tree.map(_generic, y)  # the pullback is linear, so its pullback is the same everywhere
-    given, wanted = tree.leaves(primals), tree.leaves(tangents)
+    given, wanted = tree.leaves(primals), tree.leaves_like(primals, tangents)
     if [np.shape(p) for p in given] != [np.shape(t) for t in wanted]:
         raise ValueError(
             message(
@@ -268,7 +277,8 @@ def _generic(x):
     """An array like x no sum of whose elements is 0 by chance: a cotangent of 0 says "not used"."""
     dtype: np.dtype = np.result_type(x)
     values = np.exp(np.sin(np.arange(1, np.size(x) + 1))).reshape(np.shape(x))
-    return values.astype(dtype if dtype.kind in "fc" else np.float64)
+    values = values.astype(dtype if dtype.kind in "fc" else np.float64)
+    return values if isinstance(constant(x), np.ndarray) else values[()]
 
 
 def jacobian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
@@ -297,13 +307,18 @@ def jacobian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
 def _jacobian_rows(parts, rebuild, i, pullback):
     """∂(part i)/∂primals, stacked from the pullbacks of its unit vectors."""
     size, shape = np.size(parts[i]), np.shape(parts[i])
-    zeros = [np.zeros(np.shape(part)) for part in parts]
+    cotangent = [np.zeros(np.shape(part)) for part in parts]
     rows = []
-    for unit in np.eye(size):
-        zeros[i] = unit.reshape(shape)
-        rows.append(pullback(rebuild(zeros)))
+    for k in range(size):
+        cotangent[i] = np.zeros(size)
+        cotangent[i][k] = 1
+        cotangent[i] = cotangent[i].reshape(shape)
+        rows.append(pullback(rebuild(cotangent)))
+    if shape == ():
+        return rows[0]
     if not rows:
-        return tree.map(lambda g: np.zeros(shape + np.shape(g)), pullback(rebuild(zeros)))
+        none = pullback(rebuild(cotangent))
+        return tree.map(lambda g: np.zeros(shape + np.shape(g), np.result_type(g)), none)
     return tree.map(lambda *row: np.reshape(np.stack(row), shape + np.shape(row[0])), *rows)
 
 

@@ -5,8 +5,11 @@ so every transform needs only `flatten` and the rebuild function it returns. `No
 without leaves. Read `primitive.py` next.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
+
+from .errors import message
 
 _registered: dict[type, tuple[Callable, Callable]] = {}
 
@@ -27,12 +30,21 @@ def _handlers(x):
 
 
 def _rebuild_tuple(x, new):
-    return type(x)(*new.values()) if "_fields" in vars(type(x)) else tuple(new.values())
+    named = any("_fields" in vars(cls) for cls in type(x).__mro__)
+    return type(x)(*new.values()) if named else tuple(new.values())
+
+
+def _rebuild_dict(x, new):
+    if type(x) is dict:
+        return new
+    same = copy.copy(x)  # an OrderedDict, a defaultdict
+    same.update(new)
+    return same
 
 
 register(tuple, lambda x: dict(enumerate(x)), _rebuild_tuple)
 register(list, lambda x: dict(enumerate(x)), lambda x, new: list(new.values()))
-register(dict, dict, lambda x, new: new)
+register(dict, dict, _rebuild_dict)
 register(type(None), lambda x: {}, lambda x, new: None)
 
 
@@ -63,6 +75,36 @@ def leaves(tree: Any) -> list:
     return flatten(tree)[0]
 
 
+def leaves_like(tree: Any, other: Any, path: str = "") -> list:
+    """The leaves of `other` in the order of `tree`'s: containers are matched by name.
+
+    Raises ValueError, with the path, where the structures differ.
+
+    >>> leaves_like({"a": 1.0, "b": 2.0}, {"b": 20.0, "a": 10.0})
+    [10.0, 20.0]
+    """
+    mine, theirs = _handlers(tree), _handlers(other)
+    if mine is None and theirs is None:
+        return [other]
+    names = [None if handlers is None else handlers[0](x) for handlers, x in ((mine, tree), (theirs, other))]
+    if names[0] is None or names[1] is None or names[0].keys() != names[1].keys():
+        raise ValueError(
+            message(
+                "two containers that must be alike differ" + (f" at {path}" if path else ""),
+                expected=_outline(tree),
+                got=_outline(other),
+            )
+        )
+    pairs = [leaves_like(x, names[1][k], f"{path}.{k}" if path else str(k)) for k, x in names[0].items()]
+    return [leaf for pair in pairs for leaf in pair]
+
+
+def _outline(x):
+    handlers = _handlers(x)
+    kind = type(x).__name__
+    return kind if handlers is None or x is None else f"{kind} of {list(handlers[0](x))}"
+
+
 def map(f: Callable, tree: Any, *others: Any) -> Any:
     """The tree of f(leaf, *the leaves at the same place of the others).
 
@@ -70,11 +112,7 @@ def map(f: Callable, tree: Any, *others: Any) -> Any:
     [2.0, (3.0,)]
     """
     first, rebuild = flatten(tree)
-    rest = [leaves(other) for other in others]
-    if any(len(other) != len(first) for other in rest):
-        raise ValueError(
-            f"tree.map needs trees of one structure; got {len(first)} leaves and {[len(o) for o in rest]}"
-        )
+    rest = [leaves_like(tree, other) for other in others]
     return rebuild([f(*group) for group in zip(first, *rest)])
 
 
