@@ -446,9 +446,9 @@ def test_the_room_opens_when_first_used():
 
 
 def test_the_report_prints_as_a_table():
-    report = verify(*case([3, 5, 2], ["tanh", "sigmoid"], 4))
+    report = verify(*case([3, 5, 2], ["tanh", "sigmoid"], 7))
     title, nabla_a, empty, header, *rows, gap, verdict = str(report).splitlines()
-    assert all(part in title for part in ("3-5-2", "tanh, sigmoid", "quadratic_cost", "float64", "batch 4"))
+    assert all(part in title for part in ("3-5-2", "tanh, sigmoid", "quadratic_cost", "float64", "batch 7"))
     assert nabla_a == "∇_a C by hand"
     assert empty == gap == ""
     assert header.split() == ["layer", "equation", "deviation", "tolerance"]
@@ -457,7 +457,11 @@ def test_the_report_prints_as_a_table():
     assert header.endswith("tolerance")
     assert header.index("tolerance") + len("tolerance") == rows[0].index("  pass")
     assert [line.split()[:2] for line in rows] == [[str(r.layer), r.equation] for r in report]
-    assert verdict.startswith("pass: all 6 agree")
+    worst = max(report, key=lambda row: row.deviation)
+    assert worst == report.worst
+    assert verdict == (
+        f"pass: all 6 agree; largest deviation {worst.deviation:.1e}, {worst.equation} of layer {worst.layer}"
+    )
     assert bool(report) is True
 
 

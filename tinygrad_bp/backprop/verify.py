@@ -122,10 +122,8 @@ class Report:
     def _summary(self):
         worst, failed = self.worst, [row for row in self.rows if not row.ok]
         if not failed:
-            return (
-                f"pass: all {len(self.rows)} agree; largest deviation {worst.deviation:.1e}, "
-                f"{worst.equation} of layer {worst.layer}"
-            )
+            size = f"; largest deviation {worst.deviation:.1e}, {worst.equation} of layer {worst.layer}"
+            return f"pass: all {len(self.rows)} agree" + (size if worst.deviation else " to the last bit")
         guilty = ", ".join(f"{row.equation} of layer {row.layer}" for row in failed if not row.inherited)
         text = f"FAIL: {len(failed)} of {len(self.rows)} disagree, "
         if guilty:
@@ -260,7 +258,7 @@ def _slope(book, l, own):
     if own is not None:
         return np.broadcast_to(own(z), z.shape)
     name, ops = nodes.activation_name, nodes.activation
-    if name not in SIGMA_PRIME or (ops and ops[0].parents[0] is not nodes.z):
+    if name not in SIGMA_PRIME:
         raise ValueError(
             message(
                 f"σ′ of layer {l} is not known, its activation being made of {name}"
