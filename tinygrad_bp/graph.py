@@ -34,6 +34,7 @@ next_sequence = itertools.count(1).__next__
 
 UNRETAINED = type("Unretained", (), {"__repr__": lambda self: "<gradient not retained>", "__slots__": ()})()
 PICK = Op(lambda part: part, (lambda g, _y, index, count: Parts(index, count, g), None))
+PICK.name = "pick"
 
 
 class Node(Outline):

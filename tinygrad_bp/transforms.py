@@ -238,7 +238,8 @@ def elementwise_grad(f: Callable, argnums: int = 0) -> Callable:
     """
 
     def elementwise_grad_of_f(*args, **kwargs):
-        return _gradients(*_real_vjp(f, args, kwargs, argnums), argnums)
+        y, pullback = _real_vjp(f, args, kwargs, argnums)
+        return _gradients(y, pullback, argnums)
 
     return elementwise_grad_of_f
 

@@ -71,4 +71,4 @@ defvjp(
     lambda g, _y, _a, b: np.reshape(g @ np.ravel(b), _a.shape),
     lambda g, _y, a, _b: np.reshape(np.ravel(a) @ g, _b.shape),
 )
-defvjp(np.trace, _trace)
+defvjp(np.trace, _trace, selects=True)
