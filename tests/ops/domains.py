@@ -86,6 +86,11 @@ PAIRS = [
 ]  # fmt: skip
 
 
+def since(version, *cases):
+    """These cases, where NumPy is new enough for their keywords."""
+    return cases if np.lib.NumpyVersion(np.__version__) >= version else ()
+
+
 def elementwise(*domains, keywords=({},), **settings):
     """A row for f(x) or f(a, b), with one (low, high) per operand, over all kinds of shapes."""
     shapes = SHAPES if len(domains) == 1 else PAIRS
@@ -175,8 +180,8 @@ OPS: dict[Any, Row] = {
     ),
     np.clip: row(
         case(A(2, 3), -1.1, 0.7), case(A(2, 3), a_min=0.1, a_max=None), case(A(2, 3), None, 0.2),
-        case(A(2, 3), min=-0.6, max=0.7), case(A(), -1, 1), case(A(0, 3), -1, 1), case(A(2, 3), max=0.3),
-        case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)), case(A(2, 3)),
+        case(A(), -1, 1), case(A(0, 3), -1, 1), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)),
+        *since("2.1.0", case(A(2, 3), min=-0.6, max=0.7), case(A(2, 3), max=0.3), case(A(2, 3))),
     ),
     # complex numbers
     np.conjugate: elementwise(ANY),
@@ -208,7 +213,8 @@ OPS: dict[Any, Row] = {
     # shapes
     np.reshape: row(
         case(A(2, 3), (3, 2)), case(A(2, 3), -1), case(A(2, 3, 2), (3, -1), order="F"), case(A(2), (2, 1), "F"),
-        case(A(), (1, 1)), case(A(1), ()), case(A(0, 3), (3, 0)), case(A(4), shape=(2, 2)),
+        case(A(), (1, 1)), case(A(1), ()), case(A(0, 3), (3, 0)),
+        *since("2.1.0", case(A(4), shape=(2, 2))),
     ),
     np.ravel: row(case(A(2, 3)), case(A(2, 3), order="F"), case(A()), case(A(0, 3)), case(A(2, 3), "F")),
     np.squeeze: row(
