@@ -16,12 +16,11 @@ def pull_back(f, x):
     return y, pullback(np.ones(np.shape(y), y.dtype))[0]
 
 
-@pytest.mark.parametrize("dtype", SINGLE, ids=lambda t: t.__name__)
-@pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    ("f", "dtype"), [(f, t) for f in BINARY for t in SINGLE if any(np.dtype(t).char in s for s in f.types)]
+)
 @pytest.mark.parametrize("number", [2, 2.5, True])
 def test_python_numbers_are_weak(f, number, dtype, exact_dtypes):
-    if dtype is np.complex64 and "F" not in "".join(f.types):
-        pytest.skip("not a complex function")
     x = np.array([1.5, 3.5], dtype)
     for g in (lambda t: f(t, number), lambda t: f(number, t)):
         y, share = pull_back(g, x)
@@ -51,32 +50,16 @@ def test_lists_beside_operators():
     np.testing.assert_allclose(pull_back(lambda t: t @ [[1, 2], [3, 4]], x)[1], [3, 7])
 
 
-@pytest.mark.parametrize(
-    "integer", [np.int8, np.uint8, np.int16, np.int64, np.bool_], ids=lambda t: t.__name__
-)
+@pytest.mark.parametrize("integer", [np.int8, np.uint8, np.int16, np.int64], ids=lambda t: t.__name__)
 @pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
 def test_an_integer_operand_costs_no_precision(f, integer):
     """np.log of an int8 array is a float16: a rule must not let that happen to its own values."""
-    if f is np.power and integer is np.bool_:
-        pytest.skip("NumPy does not subtract booleans")
     x, n = np.array([1.3, 2.7]), np.array([1, 3]).astype(integer)
     for of_integers, of_floats in (
         (lambda t: f(t, n), lambda t: f(t, n.astype(float))),
         (lambda t: f(n, t), lambda t: f(n.astype(float), t)),
     ):
         np.testing.assert_allclose(pull_back(of_integers, x)[1], pull_back(of_floats, x)[1], rtol=1e-14)
-
-
-@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="NumPy 2.0 wants a bound")
-def test_clip_of_nothing_leaves_its_argument_alone():
-    """The Tensor that comes out is another one, whatever the composite's function returns."""
-    data = np.array([1.0, 2.0])
-    t = bp.Tensor(data, requires_grad=True)
-    y = np.clip(t, None, None)
-    assert y is not t
-    assert t.data is data
-    (y * y).backward(np.ones(2))
-    np.testing.assert_array_equal(t.grad, [2.0, 4.0])
 
 
 def test_a_composite_may_return_its_argument():
