@@ -67,7 +67,7 @@ def _draw_frame(dot, frame, layout, values, numbers):
                 title = style.escape(style.short(inner.path, style.LONGEST_NAME))
                 part.attr(label=f"<<B>{title}</B>>", tooltip=_plain(inner.path), **style.FRAME)
             else:
-                part.attr(label="", margin="0", peripheries="0")
+                part.attr(label="", margin="0", style="invis")
             _draw_frame(part, inner, layout, values, numbers)
 
 
@@ -185,7 +185,7 @@ def _legend(vertices, values):
     kinds = {v.kind for v in vertices} | {"operation", "value"}
     cells = [_swatch(kind, look) for kind, look in swatches.items() if kind in kinds]
     cells.append(f"<TD>{style.escape(_note(vertices, values))}</TD>")
-    return f'<<TABLE BORDER="0" CELLSPACING="8" CELLPADDING="2"><TR>{"".join(cells)}</TR></TABLE>>'
+    return f'<<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="2"><TR>{"".join(cells)}</TR></TABLE>>'
 
 
 def _swatch(text, look):

@@ -12,7 +12,7 @@ from collections import Counter
 PRODUCTS = {"matmul", "dot", "tensordot", "einsum", "inner", "vecdot"}
 TALLEST = 6
 """Ops, one after the other, after which a column ends in any case; more in large graphs, √ of their number."""
-ENDS_WHERE_DATA_COME_IN = 3
+ENDS_WHERE_DATA_COME_IN = 2
 """Ops after which a column also ends where an op outside all layers brings in new data, such as targets."""
 
 _MIXED = -1

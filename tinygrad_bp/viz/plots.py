@@ -65,7 +65,7 @@ def plot_delta_norms(norms: Mapping[Any, float], ax: Any = None) -> Any:
     gradients are then slopes. Raises ValueError without layers, ImportError without Matplotlib.
 
     >>> import tinygrad_bp as bp
-    >>> [bar.get_height() for bar in bp.viz.plot_delta_norms({2: 0.1, 3: 0.4}).patches]
+    >>> [float(bar.get_height()) for bar in bp.viz.plot_delta_norms({2: 0.1, 3: 0.4}).patches]
     [0.1, 0.4]
     """
     if not norms:

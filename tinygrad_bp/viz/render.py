@@ -25,7 +25,9 @@ FORMATS = {"svg", "png", "pdf"} | TEXT
 SHARP = "144"
 """Dots per inch of a PNG."""
 
-_FONTS = f'font-family="{FONT}, Helvetica, sans-serif"'.encode()
+_FONTS = (
+    f'font-family="{FONT}, Helvetica, Liberation Sans, Arimo, Nimbus Sans, sans-serif"'.encode()
+)  # of one width
 _IN_PURE_FONT = str.maketrans("⊙", "×")  # of the symbols in style.py, the one that its font lacks
 
 
@@ -46,13 +48,19 @@ class Picture(graphviz.Digraph):
         format: str | None = None,
     ) -> str:
         """Write the DOT text to `filename` and the picture beside it, as any Digraph does; its path."""
-        text = Path(self.save(filename, directory))
+        text = Path(self.save(filename, directory=directory))
         path = render(self, f"{text}.{format or self.format}")
         if cleanup:
             text.unlink()
         if view:
             webbrowser.open(path.resolve().as_uri())
         return str(path)
+
+    def view(
+        self, filename: str | os.PathLike | None = None, directory: str | os.PathLike | None = None
+    ) -> str:
+        """`render`, and open the picture; its path."""
+        return self.render(filename, directory, view=True)
 
 
 def render(graph: graphviz.Digraph, file: str | os.PathLike) -> Path:

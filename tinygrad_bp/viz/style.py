@@ -24,7 +24,7 @@ GRAPH = {
     "fontname": FONT, "fontsize": "14", "fontcolor": INK,
 }  # fmt: skip
 NODE = {
-    "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.11,0.04", "width": "0.3",
+    "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.13,0.04", "width": "0.3",
     "height": "0.2",
 }  # fmt: skip
 EDGE = {"color": FLOW, "arrowsize": "0.6"}
@@ -40,7 +40,7 @@ CONSTANT = {
 }  # fmt: skip
 FRAME = {
     "style": "rounded,filled", "fillcolor": LAYER_FILL, "color": LAYER_EDGE,
-    "fontcolor": MUTED, "margin": "8", "labeljust": "l", "peripheries": "1",
+    "fontcolor": MUTED, "margin": "8", "labeljust": "l",
 }  # fmt: skip
 MARK = {"style": "invis", "shape": "point", "width": "0", "height": "0", "label": ""}
 UNSEEN = {"style": "invis"}
@@ -115,12 +115,13 @@ def op_text(vertex) -> str:
         left, right = ("x" if text is None else text for text in given)
         text = f"{left} {'×' if vertex.op == 'multiply' else symbol} {right}"
     elif vertex.op == "getitem":
-        text = f"x[{', '.join(settings).removeprefix('(').removesuffix(')')}]"
+        text = f"x[{settings[0].strip('(,)') if settings else 'index'}]"
     elif vertex.op == "output":
         text = f"output {settings[0] if settings else ''}"
     else:
-        kept = [f"{k}={_setting(v)}" for k, v in vertex.kwargs.items() if v is not None and v is not False]
-        text = " ".join([symbol, *settings, *kept])
+        named = {k: _setting(v) for k, v in vertex.kwargs.items() if v is not None and v is not False}
+        keywords = [text if k == "shape" else f"{k}={text}" for k, text in named.items()]
+        text = " ".join([symbol, *settings, *keywords])
     return short(text, LONGEST_OP)
 
 
@@ -130,7 +131,7 @@ def _setting(value):
         ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
         return ":".join(ends if value.step is not None else ends[:2])
     if isinstance(value, tuple):
-        return f"({', '.join(map(_setting, value))})"
+        return f"({', '.join(map(_setting, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, np.ndarray):
         return "array" if value.ndim else _setting(value.item())
     if isinstance(value, type):
