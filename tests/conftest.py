@@ -5,12 +5,23 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tinygrad_bp.primitive import REGISTRY
+
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile(
     "thorough", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(autouse=True)
+def rules_are_restored():
+    """A test may declare rules; the next one finds the registry as it was."""
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
 
 
 @pytest.hookimpl(wrapper=True)

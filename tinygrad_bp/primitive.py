@@ -152,11 +152,12 @@ def _check_parameters(rule, op):
                 do="declare it as joint=, for all arguments",
             )
         )
-    if rule.__code__.co_argcount < 2 + (op.count or 0):
+    operands = 0 if variadic else max(op.count, 1)
+    if rule.__code__.co_argcount < 2 + operands:
         raise TypeError(
             message(
                 f"a rule of {op.name} takes too few parameters",
-                expected=f"g, y and {op.count or 0} operands",
+                expected=f"g, y and {operands} operands",
                 got=", ".join(_spelled(rule)) or "none",
                 do="give each rule all the operands, with a leading underscore where it does not need one",
             )
