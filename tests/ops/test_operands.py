@@ -72,3 +72,41 @@ def test_a_composite_may_return_its_argument():
     assert y.data is not data
     np.sum(y * t).backward()
     np.testing.assert_array_equal(t.grad, [2.0, 4.0])
+
+
+def test_indices_may_be_tensors():
+    x = np.array([1.0, 2.0, 4.0])
+    where, mask = bp.Tensor(np.array([2, 0, 2])), bp.Tensor(x) > 1.5
+    np.testing.assert_array_equal(bp.grad(lambda x: np.sum(x[where] ** 2))(x), [2.0, 0.0, 16.0])
+    np.testing.assert_array_equal(bp.grad(lambda x: np.sum(x[mask] ** 2))(x), [0.0, 4.0, 8.0])
+    np.testing.assert_array_equal(bp.grad(lambda x: np.sum(x[x > 1.5] ** 2))(x), [0.0, 4.0, 8.0])
+
+
+def test_where_of_a_condition_alone_gives_indices():
+    t = bp.Tensor([0.0, 3.0, 0.0, -1.0], requires_grad=True)
+    (places,) = np.where(t)
+    assert type(places) is np.ndarray
+    np.testing.assert_array_equal(places, [1, 3])
+
+
+def test_where_has_no_derivative_by_its_condition():
+    condition = np.array([0.0, 2.0])
+    gradients = bp.grad(lambda c, a: np.sum(np.where(c, a, 1.0)), (0, 1))(condition, np.array([5.0, 6.0]))
+    np.testing.assert_array_equal(gradients, [[0.0, 0.0], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize("wide", [np.float64, np.complex128], ids=lambda t: t.__name__)
+def test_astype_returns_the_gradient_in_the_arguments_dtype(wide):
+    x = np.array([1.0, 2.0], np.float32)
+    y, pullback = bp.vjp(lambda t: t.astype(wide) * 3.0, x)
+    assert y.dtype == wide
+    (gradient,) = pullback(np.ones(2))
+    assert gradient.dtype == np.float32
+    np.testing.assert_array_equal(gradient, [3.0, 3.0])
+    assert type(bp.Tensor(x, requires_grad=True).astype(int)) is np.ndarray
+
+
+def test_an_order_that_depends_on_memory_is_refused_in_the_backward_pass():
+    t = bp.Tensor(np.ones((2, 3)), requires_grad=True)
+    with pytest.raises(ValueError, match="expected order='C' or 'F', got order='A'"):
+        np.sum(np.reshape(t, 6, order="A")).backward()

@@ -10,11 +10,17 @@ from ..primitive import defvjp, primitive
 from .reduction import kept
 
 
+def _minus(x):
+    """−x, as a float64 for integers: unsigned ones have no negative, and e^x of an int8 is a float16."""
+    x = np.asarray(x)
+    return -x if x.dtype.kind == "f" else x * -1.0
+
+
 @primitive
 def sigmoid(x):
     """σ(x) = 1/(1 + e^−x): 0 at −∞, 1 at ∞, relative accuracy kept in the lower tail."""
     with np.errstate(over="ignore", under="ignore"):  # e^−x = inf gives the right limit, 0
-        return np.reciprocal(np.exp(np.multiply(x, -1.0)) + 1)
+        return np.reciprocal(np.exp(_minus(x)) + 1)
 
 
 @primitive
@@ -33,7 +39,7 @@ def leaky_relu(x, negative_slope=0.01):
 def softplus(x, beta=1.0):
     """log(1 + e^{βx})/β, without overflow."""
     with np.errstate(over="ignore", under="ignore"):  # of βx: the logarithm is 0 there
-        return np.maximum(x, 0) + np.log1p(np.exp(np.abs(x * beta) * -1.0)) / beta
+        return np.maximum(x, 0) + np.log1p(np.exp(_minus(np.abs(x * beta)))) / beta
 
 
 def _exponentials(x, axis):
