@@ -43,8 +43,8 @@ def kept(g, x, axis, keepdims):
 
 def _share(x, axis, ddof=0):
     """1/(n − ddof), n being the number of elements in each mean; infinite where there is nothing."""
-    n = math.prod(x.shape[i] for i in _axes(x, axis)) - ddof
-    return 1 / n if n > 0 else math.inf
+    n = x.size if axis is None else math.prod(x.shape[i] for i in _axes(x, axis))
+    return 1 / (n - ddof) if n > ddof else math.inf
 
 
 def _deviation(a, axis):
