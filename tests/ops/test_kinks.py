@@ -149,3 +149,11 @@ def test_a_tie_is_shared_at_any_order_of_arguments_and_shapes():
     left, right = bp.vjp(np.maximum, x, y)[1](np.ones((2, 3)))
     np.testing.assert_array_equal(left, [0.5, 1.5, 2.0])
     np.testing.assert_array_equal(right, [[1.5], [0.5]])
+
+
+def test_remainders_count_as_numpy_does():
+    """1 % 0.1 is 1 − 9 · 0.1, since 0.1 is a little more than a tenth; 1/0.1 would say 10."""
+    for f in (np.remainder, np.fmod):
+        assert bp.grad(f, (0, 1))(1.0, 0.1) == (1.0, -9.0)
+    assert bp.grad(np.fmod, 1)(-1.0, 0.1) == 9.0
+    assert bp.grad(np.remainder, 1)(-1.0, 0.1) == 10.0

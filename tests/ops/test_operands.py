@@ -110,3 +110,10 @@ def test_an_order_that_depends_on_memory_is_refused_in_the_backward_pass():
     t = bp.Tensor(np.ones((2, 3)), requires_grad=True)
     with pytest.raises(ValueError, match="expected order='C' or 'F', got order='A'"):
         np.sum(np.reshape(t, 6, order="A")).backward()
+
+
+def test_clip_into_an_array_is_refused():
+    t, buffer = bp.Tensor([1.0, 5.0], requires_grad=True), np.zeros(2)
+    with pytest.raises(TypeError, match="out= into an array cannot be recorded"):
+        np.clip(t, 0.0, 2.0, out=buffer)
+    np.testing.assert_array_equal(buffer, [0.0, 0.0])

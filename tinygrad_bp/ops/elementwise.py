@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ..errors import message
 from ..primitive import composite, defvjp, nondifferentiable, primitive
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -68,7 +69,7 @@ defvjp(np.power,       lambda g, _y, a, b: g * (b * a ** (b - (b != 0))),
 defvjp(np.remainder,   lambda g, _y, _a, _b: g,
                        lambda g, _y, a, b: -g * np.floor_divide(a, b))
 defvjp(np.fmod,        lambda g, _y, _a, _b: g,
-                       lambda g, _y, a, b: -g * np.trunc(a / b))
+                       lambda g, y, a, b: -g * np.rint((a - y) / b))
 defvjp(np.negative,    lambda g, _y, _x: -g)
 defvjp(np.positive,    lambda g, _y, _x: g)
 defvjp(np.reciprocal,  lambda g, y, _x: -g * y * y)
@@ -139,6 +140,8 @@ composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.k
 
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
     """min(max(a, low), high): a bound shares the gradient of an argument that equals it."""
+    if out is not None:
+        raise TypeError(message("clip: out= into an array cannot be recorded", do="use the result instead"))
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     y = +a if low is None else np.maximum(a, low)
     return y if high is None else np.minimum(y, high)
