@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
-from tests.viz.drawing import Box, draw, observed_net, page
+from tests.viz.drawing import Box, draw, observed_net, page, read
 from tinygrad_bp import viz
 from tinygrad_bp.viz.layout import Layout, frames
 from tinygrad_bp.viz.vertices import trace
@@ -81,6 +81,38 @@ def test_each_layer_begins_a_column_also_without_modules():
     assert columns[3] == ["subtract", "power", "mean"]
     parameters = [layout.column[v.index] for v in vertices if v.kind == "parameter"]
     assert parameters == [0, 1, 2]
+
+
+class Scale(bp.nn.Module):
+    """A layer without a matrix product."""
+
+    def __init__(self):
+        self.factor = bp.Tensor(np.ones(2), requires_grad=True, name="factor")
+
+    def forward(self, x):
+        return x * self.factor
+
+
+def test_a_module_with_parameters_begins_a_column_and_so_does_what_follows_the_net():
+    net = bp.nn.Sequential(bp.nn.Linear(2, 2, rng=0, dtype=np.float64), Scale(), bp.nn.Tanh(), Scale())
+    with bp.observe():
+        loss = np.sum(np.exp(net(np.ones((4, 2)))))
+    vertices = trace(loss, 100)
+    layout = Layout(vertices)
+    columns = {(v.module, v.op): layout.column[v.index] for v in vertices if v.kind == "op"}
+    assert columns == {
+        ("0", "transpose"): 0, ("0", "matmul"): 0, ("0", "add"): 0, ("1", "multiply"): 1, ("2", "tanh"): 1,
+        ("3", "multiply"): 2, (None, "exp"): 3, (None, "sum"): 3,
+    }  # fmt: skip
+
+
+def test_layers_have_frames_and_single_ops_do_not():
+    net = bp.nn.Sequential(bp.nn.Linear(2, 2, rng=0, dtype=np.float64), bp.nn.Tanh(), Scale())
+    with bp.observe():
+        loss = np.sum(net(np.ones((4, 2))))
+    drawn = read(viz.graph(loss))
+    assert set(drawn.frames) == {"0", "2"}
+    assert drawn.find("tanh") not in set().union(*drawn.frames.values())
 
 
 def test_a_long_chain_is_wrapped_like_a_paragraph():
