@@ -257,12 +257,15 @@ class ArrayMethods(DuckArray):
     take = _method(np.take)
     compress = _method(lambda a, condition, axis=None: np.compress(condition, a, axis))
     choose = _method(np.choose)
-    sort = _method(np.sort)
     argsort = _method(np.argsort)
     argmax = _method(np.argmax)
     argmin = _method(np.argmin)
     nonzero = _method(np.nonzero)
     searchsorted = _method(np.searchsorted)
+
+    def sort(self, axis=-1, kind=None, order=None, *, stable=None):
+        """Not here: an ndarray sorts itself in place."""
+        raise TypeError(message("t.sort() would sort in place", do="use np.sort(t), which returns a copy"))
 
     # products and elements
     dot = _method(np.dot)
