@@ -16,8 +16,11 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"tree"},
     {"primitive"},
     {"graph"},
+    {"views"},
     {"methods"},
     {"tensor"},
+    {"creators", "dispatch"},
+    {"writes"},
     {"backward"},
     {"transforms"},
     {"observe"},
@@ -30,7 +33,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"__init__", "__main__"},
 ]
 BUDGETS = {
-    "root": 1600, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 1200, "viz": 1400,
+    "root": 2200, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 1200, "viz": 1400,
     "compiler": 1200, "cli": 250,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}}
@@ -114,6 +117,8 @@ def test_imports_point_downward(path):
             continue
         if here == "ops":
             assert there in ("primitive", "errors"), f"ops sees primitive and NumPy only, not {module}"
+        elif there == "ops" and here == "writes":
+            assert module == "tinygrad_bp.ops.indexing", "a write is put and scatter, which stand on primitive alone"
         elif there == "ops":
             assert floor(here) >= floor("nn"), f"{named(path)} imports {module}: NumPy is the switchboard"
         else:

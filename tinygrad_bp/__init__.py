@@ -6,12 +6,13 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import data, nn, ops, optim, training, tree
+from . import data, nn, ops, optim, training, tree, writes  # noqa: F401 (writes teaches NumPy's writers)
 from .check import GradcheckError, gradcheck
+from .creators import ones, tensor, zeros
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
 from .primitive import composite, defvjp, nondifferentiable, primitive, refused
-from .tensor import Tensor, tensor
+from .tensor import Tensor
 from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "no_grad",
     "nondifferentiable",
     "observe",
+    "ones",
     "ops",
     "optim",
     "primitive",
@@ -62,4 +64,5 @@ __all__ = [
     "value_and_grad",
     "viz",
     "vjp",
+    "zeros",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from .errors import FreedGraph, GradientShape, message
 from .graph import NO_KEYWORDS, UNRETAINED
 from .primitive import DuckArray
-from .tensor import constant
+from .tensor import constant, refresh
 
 
 def sweep(cotangents, retain_graph, watch):
@@ -189,6 +189,7 @@ def _freed(op):
 
 def backward(t, grad=None, retain_graph=False):
     """See `Tensor.backward`."""
+    refresh(t)
     node = t._node
     if node is None:
         raise RuntimeError(

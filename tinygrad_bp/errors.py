@@ -45,14 +45,3 @@ def no_rule(fn, advice=None):
             f"constant with bp.nondifferentiable({name}), or pass t.data if no gradient is wanted",
         )
     )
-
-
-def write_error(name, what):
-    """The error of a write that would have to be recorded."""
-    return TypeError(
-        message(
-            f"{name}: {what} into an array cannot be recorded",
-            do="use the result instead, as in y = np.add(a, b) or y = np.where(mask, new, old); "
-            "under bp.no_grad(), or through t.data, writes are free",
-        )
-    )

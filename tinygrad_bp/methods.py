@@ -14,11 +14,22 @@ import numpy as np
 from .errors import message
 from .graph import AMBIENT, UNRETAINED, extra_of, leaf_node
 from .primitive import DuckArray
+from .views import STALE, leave_family
 
 
 def records(t):
     """Does an operation on this Tensor, here and now, get recorded?"""
-    return t._node is not None and t._node.level > AMBIENT.get().blocked
+    node = t._alias.root._node if t._node is STALE else t._node
+    return node is not None and node.level > AMBIENT.get().blocked
+
+
+def fresh_node(t):
+    """t's Node; if t is a view whose memory was written to, the one it has since."""
+    if t._node is STALE:
+        from .tensor import refresh  # stands above this file
+
+        refresh(t)
+    return t._node
 
 
 def constant(x):
@@ -78,6 +89,11 @@ def _method(function):
     return method
 
 
+def _plain(operate):
+    """An operator whose value is locally constant: plain arrays come out."""
+    return lambda self, other: operate(constant(self), constant(other))
+
+
 def _axes(args):
     """`t.reshape(2, 3)` and `t.reshape((2, 3))` say the same."""
     return args[0] if len(args) == 1 else args
@@ -86,9 +102,11 @@ def _axes(args):
 class ArrayMethods(DuckArray):
     """An array, the Node that describes it (None for a constant), and all that an ndarray has."""
 
-    __slots__ = ("__weakref__", "_data", "_name", "_node")
+    __slots__ = ("__weakref__", "_alias", "_data", "_handle", "_name", "_node")
 
-    _data: Any
+    _alias: Any  # views.View of a view; a root's list of weak references to its views, or None
+    _data: Any  # nobody else's array object, so that its holders tell whether a rule has saved it
+    _handle: Any  # the array object on the same memory that the user gave or was given, or None
     _name: str | None
     _node: Any
 
@@ -98,13 +116,17 @@ class ArrayMethods(DuckArray):
     def data(self):
         """The value: an ndarray or NumPy scalar (a Tensor under an outer transform).
 
-        Assigning replaces a leaf's array; `t.data[...] = a` writes into it.
+        Assigning replaces a leaf's array; `t.data[...] = a` writes into it, unseen by the graph.
         """
-        return self._data
+        if self._handle is None and type(self._data) is np.ndarray:
+            self._handle = self._data.view()
+        return self._data if self._handle is None else self._handle
 
     @data.setter
     def data(self, value):
-        if self._node is not None and self._node.op is not None:
+        if value is self._handle and value is not None:
+            return  # t.data -= …, which has written through it
+        if self._node is STALE or (self._node is not None and self._node.op is not None):
             raise TypeError(
                 message(
                     "only a leaf's data can be replaced", got=repr(self), do="replace the parameter's data"
@@ -122,17 +144,14 @@ class ArrayMethods(DuckArray):
             if (node.shape, node.dtype) != (value.shape, value.dtype):
                 node.grad = None  # it was of another shape or dtype
             node.shape, node.dtype = value.shape, value.dtype
-        self._data = value
+        if self._alias is not None:
+            leave_family(self, value)
+        self._handle = value if type(value) is np.ndarray else None
+        self._data = value if self._handle is None else value.view()
 
-    def _overwrite(self, value):
-        """Put `value` in the array's place, in its shape and dtype, as an in-place operation would."""
-        if value.shape != self.shape:
-            raise ValueError(
-                message("an in-place operation cannot change a shape", expected=self.shape, got=value.shape)
-            )
-        if value.dtype != self.dtype:
-            value = value.astype(self.dtype, casting="same_kind")
-        self._data = value if isinstance(value, DuckArray) else np.asarray(value)
+    def _move(self, data):
+        """The value is elsewhere from now on."""
+        self._data, self._handle = data, None
 
     shape = property(lambda self: self._data.shape, doc="Length of each axis.")
     dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
@@ -147,10 +166,11 @@ class ArrayMethods(DuckArray):
     @name.setter
     def name(self, name):
         self._name = name
-        if self._node is not None:
-            extra_of(self._node).name = name
-            if self._node.extra.seen is not None:
-                self._node.extra.seen.name = name
+        node = fresh_node(self)
+        if node is not None:
+            extra_of(node).name = name
+            if node.extra.seen is not None:
+                node.extra.seen.name = name
 
     @property
     def requires_grad(self):
@@ -159,7 +179,7 @@ class ArrayMethods(DuckArray):
 
     @requires_grad.setter
     def requires_grad(self, wanted):
-        if self._node is not None and self._node.op is not None:
+        if fresh_node(self) is not None and self._node.op is not None:
             raise TypeError(
                 message("requires_grad can only be set on a leaf", got=repr(self), do="use t.detach()")
             )
@@ -210,7 +230,7 @@ class ArrayMethods(DuckArray):
             raise TypeError(
                 message("this Tensor records nothing, so no gradient will reach it", got=repr(self))
             )
-        if self._node.grad is UNRETAINED:
+        if fresh_node(self).grad is UNRETAINED:
             self._node.grad = None
         return self
 
@@ -290,7 +310,10 @@ class ArrayMethods(DuckArray):
 
     def numpy(self):
         """The plain ndarray; shares memory, carries no gradient."""
-        return np.asarray(constant(self))
+        t = self
+        while isinstance(t._data, ArrayMethods):
+            t = t._data
+        return np.asarray(t.data)
 
     def item(self):
         """The one element as a Python number; carries no gradient."""
@@ -299,7 +322,7 @@ class ArrayMethods(DuckArray):
     def __array__(self, dtype=None, copy=None):
         if records(self):
             raise TypeError(message("NumPy asked for the bare array of a Tensor that records", do=_WAY_OUT))
-        return np.array(constant(self), dtype=dtype, copy=copy)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __float__ = _convert(float, _WAY_OUT)
     __int__ = _convert(int, _WAY_OUT)
@@ -320,6 +343,15 @@ class ArrayMethods(DuckArray):
     def __contains__(self, value):
         return value in constant(self)
 
+    __lt__, __le__ = _plain(operator.lt), _plain(operator.le)
+    __gt__, __ge__ = _plain(operator.gt), _plain(operator.ge)
+    __eq__, __ne__ = _plain(operator.eq), _plain(operator.ne)
+    __floordiv__ = _plain(operator.floordiv)
+    __rfloordiv__ = _plain(lambda a, b: b // a)
+    __and__, __or__ = _plain(operator.and_), _plain(operator.or_)
+    __xor__, __invert__ = _plain(operator.xor), lambda self: ~constant(self)
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     def __hash__(self):
         return id(self)
 
@@ -329,7 +361,8 @@ class ArrayMethods(DuckArray):
         if self.dtype != np.float64:
             facts.append(f"dtype={self.dtype}")
         if self._node is not None:
-            facts.append(f"op={self._node.op.name}" if self._node.op else "requires_grad=True")
+            op = "view" if self._node is STALE else self._node.op.name if self._node.op else None
+            facts.append(f"op={op}" if op else "requires_grad=True")
         if self._name is not None:
             facts.append(f"name={self._name!r}")
         return f"Tensor({text}, {', '.join(facts)})"
@@ -338,7 +371,8 @@ class ArrayMethods(DuckArray):
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __reduce__(self):
-        if self._node is not None and (self._node.op is not None or self._node.level):
+        node = self._node
+        if node is STALE or (node is not None and (node.op is not None or node.level)):
             raise TypeError(
                 message(
                     "only leaves outside of transforms can be copied or pickled",

@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import message
 from .graph import AMBIENT, NO_KEYWORDS, extra_of
-from .tensor import Tensor, constant
+from .tensor import Tensor, constant, refresh
 
 
 class Seen:
@@ -97,6 +97,7 @@ class Run:
 
     def of(self, t: Tensor) -> Seen:
         """The Seen of a Tensor that was made or used inside the block. Raises KeyError otherwise."""
+        refresh(t)
         key = id(t) if t._node is None else t._node
         if key not in self._seen:
             raise KeyError(

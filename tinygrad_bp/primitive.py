@@ -209,7 +209,16 @@ class Refused:
         self.forward, self.advice = forward, advice
 
 
-REGISTRY: dict[Any, Op | Composite | Nondifferentiable | Refused] = {}
+class Writer:
+    """A function that writes into its first argument; `f` does it for Tensors."""
+
+    __slots__ = ("f", "forward")
+
+    def __init__(self, forward, f):
+        self.forward, self.f = forward, f
+
+
+REGISTRY: dict[Any, Op | Composite | Nondifferentiable | Refused | Writer] = {}
 """NumPy's own functions, and our primitives -> how they are differentiated."""
 
 
@@ -229,7 +238,12 @@ class Primitive:
                     result = duck.__array_function__(self, (type(duck),), args, kwargs)
                     if result is not NotImplemented:
                         return result
-        return self.__wrapped__(*args, **kwargs)
+        y = self.__wrapped__(*args, **kwargs)
+        if type(y) is np.ndarray and (y.base is not None or any(y is a for a in args)):
+            op = REGISTRY.get(self)
+            if type(op) is Op and not op.view:
+                return y.copy()  # what is not declared a view must not share memory with an argument
+        return y
 
     def __repr__(self):
         return f"<primitive {self.__wrapped__.__name__}>"

@@ -10,14 +10,14 @@ derivatives nest without any flag that says whose they are. Read `backward.py` n
 """
 
 import operator
-from typing import Any
 
 import numpy as np
 
-from .errors import NotDifferentiable, message, no_rule, write_error
-from .graph import AMBIENT, PICK, Extra, Node
+from .errors import NotDifferentiable, message
+from .graph import AMBIENT, NO_KEYWORDS, PICK, Extra, Node, extra_of
 from .methods import ArrayMethods, constant, constants, like, records
-from .primitive import REGISTRY, Composite, DuckArray, Nondifferentiable, Op, Outline, Refused
+from .primitive import REGISTRY, DuckArray, Op, Outline
+from .views import STALE, Step, adopt, shares
 
 _ambient = AMBIENT.get
 
@@ -29,15 +29,19 @@ def record(op, args, kwargs, forward=None):
     try:
         args, kwargs = op.bind(args, kwargs)
     except NotDifferentiable:
-        if any(map(records, _tensors([*args, *kwargs.values()]))):
+        if any(map(records, tensors_in([*args, *kwargs.values()]))):
             raise
         return wrap(forward(*constants(args), **constants(kwargs)))
     operands = tuple(args[0]) if op.sequence is not None else _without_lists(op, args)
+    for a in operands:
+        if type(a) is Tensor and a._node is STALE:
+            refresh(a)
     level = max((a._node.level for a in operands if type(a) is Tensor and a._node is not None), default=-1)
     if any(type(v) is Tensor or type(v) in LISTS for v in kwargs.values()):
         kwargs = {k: _undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     if level <= ambient.blocked:
-        return wrap(_run(forward, op, [constant(a) for a in operands], kwargs))
+        values = [constant(a) for a in operands]
+        return _adopted(wrap(_run(forward, op, values, kwargs)), op, args, kwargs, forward, values[0])
     values, parents, mask = [], [], 0
     for i, a in enumerate(operands):
         node = a._node if type(a) is Tensor else None
@@ -47,7 +51,7 @@ def record(op, args, kwargs, forward=None):
         values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
     y = _result(_run(forward, op, values, kwargs), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
-    saved = tuple(v if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
+    saved = tuple(snapshot(v) if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
     several = isinstance(y, (tuple, list))
     if not several and not (isinstance(y, ARRAYS) and y.dtype.kind in "fc"):
         return y
@@ -55,7 +59,37 @@ def record(op, args, kwargs, forward=None):
     node = Node(op, y if keep_y else None, saved, tuple(parents), shape, dtype, level)
     if kwargs:
         node.extra = Extra(kwargs)
-    return (_record_parts if several else _finish)(y, node, operands, ambient)
+    if several:
+        return _record_parts(y, node, operands, ambient)
+    return _adopted(_finish(y, node, operands, ambient), op, args, kwargs, forward, values[0])
+
+
+def _adopted(result, op, args, kwargs, forward, value):
+    """`result`, known as a view if it shares the memory of the first operand's `value`."""
+    if op.view and type(args[0]) is Tensor and shares(result._data, value):
+        adopt(result, args[0], (Step(op, forward, args[1:], kwargs),))
+    return result
+
+
+def snapshot(v):
+    """What a rule may keep: an array as it is (writes step aside for it), a Tensor as it is now."""
+    return Tensor._of(v._data, v._node) if type(v) is Tensor else v
+
+
+def refresh(t):
+    """Give a view whose memory was written to a Node anew: its steps, from the root as it is now."""
+    if t._node is not STALE:
+        return
+    token = AMBIENT.set(_ambient().replace(blocked=-1))
+    try:
+        view = snapshot(t._alias.root)
+        for step in t._alias.steps:
+            view = record(step.op, (view, *step.extra), step.kwargs, step.forward)
+    finally:
+        AMBIENT.reset(token)
+    t._node = view._node
+    if t._name is not None:
+        extra_of(t._node).name = t._name
 
 
 LISTS = (list, tuple)
@@ -81,10 +115,11 @@ def _outline(v, op):
 
 
 def _run(forward, op, values, kwargs):
-    return _bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
+    return bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
 
 
-def _bare(y):
+def bare(y):
+    """A constant Tensor's array; anything else as it is."""
     return y._data if type(y) is Tensor and y._node is None else y
 
 
@@ -95,7 +130,7 @@ def _result(y, op, level, several=True):
     elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
         what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
     else:
-        return np.asarray(y)[()] if isinstance(y, (float, complex)) else _bare(y)
+        return np.asarray(y)[()] if isinstance(y, (float, complex)) else bare(y)
     raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))
 
 
@@ -132,8 +167,9 @@ def record_unary(op, x, forward):
         op, y if keep_y else None, (a,) if keep_x else parents, parents, shape, dtype, node.level
     )  # fmt: skip
     if ambient.run is not None:
-        return _finish(y, new, (x,), ambient)
-    return Tensor._of(y, new)
+        return _adopted(_finish(y, new, (x,), ambient), op, (x,), NO_KEYWORDS, forward, a)
+    result = Tensor._of(y, new)
+    return _adopted(result, op, (x,), NO_KEYWORDS, forward, a) if op.view else result
 
 
 def record_binary(op, a, b, forward):
@@ -187,17 +223,17 @@ def wrap(y):
     return Tensor._of(y, None) if isinstance(y, ARRAYS) and type(y) is not Tensor else y
 
 
-def _tensors(args):
+def tensors_in(args):
     for a in args:
         if type(a) is Tensor:
             yield a
         elif isinstance(a, (list, tuple)):
-            yield from _tensors(a)
+            yield from tensors_in(a)
 
 
 def _undifferentiated(op, place, value):
     """`value` without its Tensors, which must not record where no rule is declared."""
-    if any(map(records, _tensors([value]))):
+    if any(map(records, tensors_in([value]))):
         raise NotDifferentiable(
             message(
                 f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
@@ -207,60 +243,8 @@ def _undifferentiated(op, place, value):
     return constants(value)
 
 
-def dispatch(fn, args, kwargs):
-    """What NumPy calls for every function of a Tensor: look fn up and do as its entry says."""
-    entry = REGISTRY.get(fn)
-    if type(entry) is Op:
-        return record(entry, args, kwargs)
-    if type(entry) is Composite:
-        return _record_composite(entry, args, kwargs)
-    if type(entry) is Nondifferentiable or not any(map(records, _tensors([*args, *kwargs.values()]))):
-        return fn(*constants(args), **constants(kwargs))
-    raise no_rule(fn, entry.advice if type(entry) is Refused else None)
-
-
-def _record_composite(entry, args, kwargs):
-    """The derivative of `entry.f`, under the value that NumPy itself computes."""
-    y = entry.f(*args, **kwargs)
-    level = max((t._node.level for t in _tensors([y]) if t._node is not None), default=-1)
-    if level < 0:
-        return wrap(entry.forward(*constants(args), **constants(kwargs)))
-
-    def peel(a):
-        if isinstance(a, (list, tuple)):
-            return like(a, map(peel, a))
-        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
-
-    return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
-
-
-def _over(value, y, level):
-    """`value` with the derivative of y, if y is of this level; new Tensors: y may be an argument."""
-    if isinstance(value, (tuple, list)):
-        return like(value, [_over(v, part, level) for v, part in zip(value, y)])
-    recorded = type(y) is Tensor and y._node is not None and y._node.level == level
-    return Tensor._of(_bare(value), y._node) if recorded else _bare(value)
-
-
-_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
-
-
-def _ufunc(ufunc, method, inputs, kwargs):
-    """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
-    target = inputs[:1] if method == "at" else kwargs.get("out")
-    if target is not None:
-        if [*_tensors(target)] or any(map(records, _tensors(inputs))):
-            raise write_error(ufunc.__name__, "an in-place write" if method == "at" else "out=")
-        return getattr(ufunc, method)(*constants(inputs), **kwargs)
-    if method == "__call__":
-        return dispatch(ufunc, inputs, kwargs)
-    if method == "reduce" and ufunc in _REDUCTIONS:
-        return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
-    return dispatch(getattr(ufunc, method), inputs, kwargs)
-
-
-def _binary(ufunc, operate):
-    """The operator methods of one ufunc, plain and reflected: `t * u` without NumPy's dispatch."""
+def _binary(ufunc, operate, operate_in_place):
+    """The operator methods of one ufunc: `t * u` without NumPy's dispatch, reflected, and in place."""
 
     def plain(self, other):
         return record_binary(REGISTRY[ufunc], self, other, operate)
@@ -268,23 +252,20 @@ def _binary(ufunc, operate):
     def reflected(self, other):
         return record_binary(REGISTRY[ufunc], other, self, operate)
 
-    def in_place(self, other):
-        if isinstance(constant(self), np.generic):
-            return plain(self, other)  # NumPy's scalars cannot be written to: `loss += x` rebinds
-        if records(self) or (type(other) is Tensor and records(other)):
-            raise write_error(f"{operate.__name__}=", "an in-place operation")
-        self._overwrite(operate(constant(self), constant(other)))
-        return self
+    return plain, reflected, _in_place(operate, operate_in_place)
 
-    return plain, reflected, in_place
+
+def _in_place(operate, operate_in_place):
+    def in_place(self, other):
+        from .writes import update  # stands above this file
+
+        return update(self, operate, operate_in_place, other)
+
+    return in_place
 
 
 def _unary(ufunc, operate):
     return lambda self: record_unary(REGISTRY[ufunc], self, operate)
-
-
-def _compare(operate):
-    return lambda self, other: operate(constant(self), constant(other))
 
 
 class Tensor(ArrayMethods):
@@ -306,19 +287,18 @@ class Tensor(ArrayMethods):
         raise TypeError(message("bp.Tensor cannot be subclassed", do="hold a Tensor, or write a nn.Module"))
 
     def __init__(self, data, requires_grad=False, dtype=None, name=None):
-        if type(data) is Tensor:
-            if records(data):
-                raise TypeError(
-                    message("bp.Tensor was given a Tensor that records", do="use it, or t.detach()")
-                )
-            data = constant(data)
+        if type(data) is Tensor and records(data):
+            raise TypeError(message("bp.Tensor was given a Tensor that records", do="use it, or t.detach()"))
+        given, data = data, constant(data)
         if not isinstance(data, DuckArray):
             data = np.asarray(data, dtype)
             if data.dtype.kind not in "fciub":
                 raise TypeError(message("a Tensor holds numbers", got=f"dtype {data.dtype}"))
-        self._data = data
-        self._node = None
-        self._name = None
+        self._handle = data if type(data) is np.ndarray else None
+        self._data = data if self._handle is None else data.view()
+        self._node = self._name = self._alias = None
+        if type(given) is Tensor and shares(data, constant(given)):
+            adopt(self, given, ())
         if name is not None:
             self.name = name
         if requires_grad:
@@ -331,6 +311,7 @@ class Tensor(ArrayMethods):
         tensor._data = data
         tensor._node = node
         tensor._name = None
+        tensor._alias = tensor._handle = None
         return tensor
 
     def backward(self, grad=None, retain_graph=False):
@@ -344,8 +325,12 @@ class Tensor(ArrayMethods):
         backward(self, grad, retain_graph)
 
     def detach(self):
-        """A constant Tensor over the same array, cut off from all levels of recording."""
-        return Tensor._of(constant(self), None)
+        """A constant Tensor over the same memory, cut off from all levels of recording."""
+        constant_view = Tensor._of(constant(self), None)
+        if type(constant_view._data) is np.ndarray:
+            constant_view._data = constant_view._data.view()
+            adopt(constant_view, self, ())
+        return constant_view
 
     # ---- how NumPy calls us ----------------------------------------------------------------------
 
@@ -356,24 +341,44 @@ class Tensor(ArrayMethods):
                 if len(inputs) == 2:
                     return record_binary(op, *inputs, ufunc)
                 return record_unary(op, *inputs, ufunc) if len(inputs) == 1 else record(op, inputs, {})
-        return _ufunc(ufunc, method, inputs, kwargs)
+        from .dispatch import dispatch_ufunc  # stands above this file
+
+        return dispatch_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
-        if len(args) == 1 and not kwargs and type(args[0]) is Tensor:
-            op = REGISTRY.get(func)
-            if type(op) is Op and op.count == 1 and not op.together:
+        op = REGISTRY.get(func)
+        if type(op) is Op:
+            if (
+                len(args) == 1
+                and not kwargs
+                and op.count == 1
+                and not op.together
+                and type(args[0]) is Tensor
+            ):
                 return record_unary(op, args[0], func)
+            if "out" not in kwargs:
+                return record(op, args, kwargs)
+        from .dispatch import dispatch  # stands above this file
+
         return dispatch(func, args, kwargs)
 
     def __getitem__(self, index):
         return record(REGISTRY[operator.getitem], (self, constant(index)), {}, operator.getitem)
 
     def __setitem__(self, index, value):
-        if records(self) or any(map(records, _tensors([value]))):
-            raise write_error("t[index] = value", "a write")
-        array = np.array(constant(self))
-        array[constants(index)] = constants(value)
-        self._data = array
+        from .writes import assign  # stands above this file
+
+        assign(self, index, value)
+
+    def fill(self, value):
+        """Write one value everywhere."""
+        self[...] = value
+
+    def sort(self, axis=-1):
+        """Put the elements in order along `axis`, in place; `np.sort` gives a copy."""
+        from .writes import sort  # stands above this file
+
+        sort(self, axis)
 
     def astype(self, dtype):
         """A copy in another dtype; an integer dtype gives a plain array."""
@@ -390,34 +395,23 @@ class Tensor(ArrayMethods):
         """The Tensor with its axes reversed."""
         return record_unary(REGISTRY[np.transpose], self, _reverse_axes)
 
-    __add__, __radd__, __iadd__ = _binary(np.add, operator.add)
-    __sub__, __rsub__, __isub__ = _binary(np.subtract, operator.sub)
-    __mul__, __rmul__, __imul__ = _binary(np.multiply, operator.mul)
-    __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide, operator.truediv)
-    __pow__, __rpow__, __ipow__ = _binary(np.power, operator.pow)
-    __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul, operator.matmul)
-    __mod__, __rmod__, __imod__ = _binary(np.remainder, operator.mod)
+    __add__, __radd__, __iadd__ = _binary(np.add, operator.add, operator.iadd)
+    __sub__, __rsub__, __isub__ = _binary(np.subtract, operator.sub, operator.isub)
+    __mul__, __rmul__, __imul__ = _binary(np.multiply, operator.mul, operator.imul)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide, operator.truediv, operator.itruediv)
+    __pow__, __rpow__, __ipow__ = _binary(np.power, operator.pow, operator.ipow)
+    __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul, operator.matmul, operator.imatmul)
+    __mod__, __rmod__, __imod__ = _binary(np.remainder, operator.mod, operator.imod)
     __neg__ = _unary(np.negative, operator.neg)
     __pos__ = _unary(np.positive, operator.pos)
     __abs__ = _unary(np.absolute, operator.abs)
-    __lt__, __le__ = _compare(operator.lt), _compare(operator.le)
-    __gt__, __ge__ = _compare(operator.gt), _compare(operator.ge)
-    __eq__, __ne__ = _compare(operator.eq), _compare(operator.ne)
-    __floordiv__ = _compare(operator.floordiv)
-    __rfloordiv__ = _compare(lambda a, b: b // a)
-    __and__, __or__ = _compare(operator.and_), _compare(operator.or_)
-    __xor__, __invert__ = _compare(operator.xor), lambda self: ~constant(self)
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-    __hash__ = ArrayMethods.__hash__  # a class that defines == loses it
+    __ifloordiv__ = _in_place(operator.floordiv, operator.ifloordiv)
+    __iand__ = _in_place(operator.and_, operator.iand)
+    __ior__ = _in_place(operator.or_, operator.ior)
+    __ixor__ = _in_place(operator.xor, operator.ixor)
 
 
 _new = object.__new__
 _reverse_axes = operator.attrgetter("T")
 _sum = operator.methodcaller("sum")
 _astype = lambda x, dtype: x.astype(dtype)
-
-
-def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
-    """A Tensor over a copy of `data`; `bp.Tensor` shares memory instead."""
-    array = Tensor(data, dtype=dtype)._data  # refuses a Tensor that records
-    return Tensor(np.array(array), requires_grad, None, name)

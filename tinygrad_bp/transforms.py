@@ -18,7 +18,7 @@ from .backward import Watch, own, sweep
 from .errors import message
 from .graph import AMBIENT, leaf_node, new_level
 from .primitive import DuckArray
-from .tensor import Tensor, constant
+from .tensor import Tensor, constant, refresh, snapshot
 
 
 @contextmanager
@@ -50,7 +50,8 @@ NUMBERS = (np.ndarray, np.generic, float, int, complex, DuckArray)
 def _input(x, level):
     """A leaf at `level` over a number or array that is to be differentiated; integers become floats."""
     if type(x) is Tensor:
-        x = x if x._node is not None else _as_float(x._data)
+        refresh(x)
+        x = snapshot(x) if x._node is not None else _as_float(x._data)
         return Tensor._of(x, leaf_node(x, level))
     if isinstance(x, NUMBERS):
         x = _as_float(x)
@@ -73,10 +74,11 @@ def _as_float(x):
 def _output(y, level):
     """What a transform returns for y: its own level peeled off, and constants as plain arrays."""
     if type(y) is not Tensor:
-        return y
+        return y.copy() if type(y) is np.ndarray else y  # the caller's own: a rule may need ours
+    refresh(y)
     if y._node is None or y._node.level == level:
         y = y._data
-        return _output(y, level) if type(y) is Tensor and y._node is None else y
+        return y if type(y) is Tensor and y._node is not None else _output(y, level)
     if y._node.level > level:
         raise RuntimeError(
             message(
@@ -111,18 +113,19 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
             )
         )
     values = [_output(y, level) for y in ys]
+    nodes = [y._node if type(y) is Tensor else None for y in ys]
     structure = rebuild_ys(values)
 
     def pullback(cotangents):
         seeds: dict = {}
-        for y, value, g in zip(ys, values, tree.leaves_like(structure, cotangents)):
+        for node, value, g in zip(nodes, values, tree.leaves_like(structure, cotangents)):
             if np.shape(g) != np.shape(value):
                 raise ValueError(
                     message("a cotangent has its output's shape", expected=np.shape(value), got=np.shape(g))
                 )
-            if type(y) is Tensor and y._node is not None and y._node.level == level:
-                g = _cast(g, y.dtype)
-                seeds[y._node] = seeds[y._node] + g if y._node in seeds else g
+            if node is not None and node.level == level:
+                g = _cast(g, node.dtype)
+                seeds[node] = seeds[node] + g if node in seeds else g
         gradients = sweep(seeds, True, Watch(selected=True))
         found = [gradients.pop(x._node, None) for x in inputs]
         return rebuild([_result(found, x._data) for x in reversed(inputs)][::-1])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bp.ops import elementwise as ours
-from tinygrad_bp.ops.indexing import scatter
+from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from tinygrad_bp.ops.reduction import spread
 
@@ -268,6 +268,15 @@ OPS: dict[Any, Row] = {
         case(A(2), slice(1, 3), (4,)), case(A(3), np.array([0, 2, 0]), (4,)), case(A(), 1, (3,)),
         case(A(4), MASK, (2, 3)), case(A(3), index=(ROWS, COLUMNS), shape=(2, 3)), case(A(0), slice(0), (3,)),
     ),
+    put: row(
+        case(A(4), A(2), slice(1, 3)), case(A(2, 3), A(3), 1), case(A(4), A(3), np.array([0, 2, 1])),
+        case(A(2, 3), A(4), MASK), case(A(3), A(), 1), case(A(2, 3), A(2, 3), ...), case(A(3), A(0), slice(0)),
+    ),
+    put_sum: row(
+        case(A(4), A(2), slice(1, 3)), case(A(4), A(3), np.array([0, 2, 0])), case(A(2, 3), A(3), 1),
+        case(A(3), A(0), slice(0)), case(A(2, 3), A(3), index=(ROWS, COLUMNS)),
+    ),
+    erase: row(case(A(4), slice(1, 3)), case(A(2, 3), MASK), case(A(4), np.array([0, 2, 0])), case(A(3), index=1)),
     # products
     np.matmul: row(
         case(A(2, 3), A(3, 2)), case(A(3), A(3)), case(A(2, 3), A(3)), case(A(3), A(3, 2)), case(A(2, 1, 2), A(2, 3)),

@@ -34,5 +34,37 @@ def scatter(x, index, shape):
     return total
 
 
+@primitive
+def put(a, value, index):
+    """A copy of a with `value` at `index`: NumPy's `a[index] = value` as a function."""
+    new = a.copy(order="K")
+    new[index] = value
+    return new
+
+
+@primitive
+def erase(a, index):
+    """A copy of a with 0 at `index`."""
+    new = a.copy(order="K")
+    new[index] = 0
+    return new
+
+
+@primitive
+def put_sum(a, value, index):
+    """A copy of a with `value` added at `index`, as often as an element is named: `np.add.at` as a function."""
+    new = a.copy(order="K")
+    np.add.at(new, index, value)
+    return new
+
+
 defvjp(operator.getitem, lambda g, _y, _x, index: scatter(g, index, _x.shape), None, view=True, selects=True)
 defvjp(scatter, lambda g, _y, _x, index, shape: g[index])
+defvjp(
+    put,
+    lambda g, _y, _a, _value, index: erase(g, index),
+    lambda g, _y, _a, _value, index: g[index],
+    selects=True,
+)
+defvjp(put_sum, lambda g, _y, _a, _value, index: g, lambda g, _y, _a, _value, index: g[index])
+defvjp(erase, lambda g, _y, _a, index: erase(g, index), selects=True)

@@ -1,0 +1,75 @@
+"""What NumPy's calls on Tensors come to: the registry's entry for each function, and `out=`.
+
+The one idea: one table lookup decides. An op is recorded; a composite is recorded as the calls it
+is made of; what is locally constant gives plain arrays; a writer writes; all else is an error that
+says what to do. Read `writes.py` next.
+"""
+
+import numpy as np
+
+from .errors import no_rule
+from .methods import constants, like, records
+from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
+from .tensor import Tensor, bare, record, refresh, tensors_in, wrap
+from .views import View
+
+
+def dispatch(fn, args, kwargs):
+    """What NumPy calls for every function of a Tensor: look fn up and do as its entry says."""
+    entry = REGISTRY.get(fn)
+    if type(entry) is Op and "out" not in kwargs:
+        return record(entry, args, kwargs)
+    if type(entry) is Writer:
+        return entry.f(*args, **kwargs)
+    if kwargs.get("out") is not None:
+        from .writes import call_into  # stands above this file
+
+        return call_into(fn, args, **kwargs)
+    if type(entry) is Op:
+        return record(entry, args, kwargs)
+    if type(entry) is Composite:
+        return _record_composite(entry, args, kwargs)
+    if type(entry) is Nondifferentiable or not any(map(records, tensors_in([*args, *kwargs.values()]))):
+        return fn(*constants(args), **constants(kwargs))
+    raise no_rule(fn, entry.advice if type(entry) is Refused else None)
+
+
+def _record_composite(entry, args, kwargs):
+    """The derivative of `entry.f`, under the value that NumPy itself computes."""
+    for t in tensors_in([*args, *kwargs.values()]):
+        refresh(t)
+    y = entry.f(*args, **kwargs)
+    level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
+    if level < 0:
+        return wrap(entry.forward(*constants(args), **constants(kwargs)))
+
+    def peel(a):
+        if isinstance(a, (list, tuple)):
+            return like(a, map(peel, a))
+        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
+
+    return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
+
+
+def _over(value, y, level):
+    """`value` with the derivative of y, if y is of this level; new Tensors: y may be an argument."""
+    if isinstance(value, (tuple, list)):
+        return like(value, [_over(v, part, level) for v, part in zip(value, y)])
+    if type(y) is Tensor and type(y._alias) is View:
+        return y  # a view has NumPy's own elements
+    recorded = type(y) is Tensor and y._node is not None and y._node.level == level
+    return Tensor._of(bare(value), y._node) if recorded else bare(value)
+
+
+_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+
+
+def dispatch_ufunc(ufunc, method, inputs, kwargs):
+    """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
+    if method == "at":
+        from .writes import add_at  # stands above this file
+
+        return add_at(ufunc, *inputs)
+    if method == "reduce" and ufunc in _REDUCTIONS:
+        return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
+    return dispatch(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)

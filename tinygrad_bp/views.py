@@ -1,0 +1,148 @@
+"""Memory that several Tensors share: who is a view of whom, and whose values a rule still needs.
+
+The one idea: a view remembers its root and the steps (view ops) that lead there from the root; the
+root remembers its views weakly. A write changes the root; its views then hold `STALE` in the place
+of their Node and take the steps again when next used. And a saved value is simply an array object
+that somebody besides the living Tensors holds, so ops pay nothing for being guarded. Read
+`writes.py` next.
+"""
+
+import sys
+import weakref
+
+import numpy as np
+
+from .graph import Node
+
+STALE = Node(None, None, (), (), (), np.dtype(np.float64), -1)
+"""Stands for a view's Node after its memory was written to. Its level is below all others, so that
+the quick paths of recording hand it to the general one, which looks."""
+
+
+class Step:
+    """One view op: forward(array, *extra, **kwargs) is the view."""
+
+    __slots__ = ("extra", "forward", "kwargs", "op")
+
+    def __init__(self, op, forward, extra, kwargs):
+        self.op, self.forward, self.extra, self.kwargs = op, forward, extra, kwargs
+
+
+class View:
+    """Of a Tensor that is a view: the root whose memory it shares, and the steps from there to here."""
+
+    __slots__ = ("root", "steps")
+
+    def __init__(self, root, steps):
+        self.root, self.steps = root, steps
+
+    def of(self, array):
+        """The steps, taken from `array` in the root's place."""
+        for step in self.steps:
+            array = step.forward(array, *step.extra, **step.kwargs)
+        return array
+
+
+def root_of(t):
+    """The Tensor whose memory t shares: itself, unless it is a view."""
+    return t._alias.root if type(t._alias) is View else t
+
+
+def shares(y, a):
+    """Is y, computed by one call from a, a view of the same memory?"""
+    if type(a) is np.ndarray:
+        return type(y) is np.ndarray and (
+            y is a or (y.base is not None and y.base is (a if a.base is None else a.base))
+        )
+    alias = getattr(y, "_alias", None)
+    return type(alias) is View and type(y) is type(a) and alias.root is root_of(a)
+
+
+def adopt(view, parent, steps):
+    """Note that the Tensor `view` came from `parent` by `steps` and shares its memory."""
+    alias = parent._alias
+    root, steps = (alias.root, (*alias.steps, *steps)) if type(alias) is View else (parent, steps)
+    view._alias = View(root, steps)
+    if type(view._data) is np.ndarray and view._data is parent._data:
+        view._data = view._data.view()
+    if root._alias is None:
+        root._alias = []
+    elif len(root._alias) > 32:
+        root._alias[:] = [pair for pair in root._alias if pair[0]() is not None or pair[1]() is not None]
+    _register(view, root)
+
+
+def _register(view, root):
+    array = view._data
+    root._alias.append((weakref.ref(view), weakref.ref(array) if type(array) is np.ndarray else _nothing))
+
+
+def _nothing():
+    return None
+
+
+def views_of(root):
+    """The living Tensors that are views of `root`."""
+    found = [reference() for reference, _ in root._alias or ()]
+    return [view for view in found if view is not None and root_of(view) is root]
+
+
+def move_views(root, plain):
+    """Point the views at the root's new array. `plain` strips the recording of a value for constants."""
+    views = views_of(root)
+    root._alias = []
+    for view in views:
+        array = view._alias.of(root._data)
+        view._move(plain(array) if view._node is None else array)
+        _register(view, root)
+
+
+def leave_family(t, value):
+    """t is about to get the array `value`: if that is other memory, its views stay with the old one."""
+    if type(t._alias) is View:
+        t._alias = None
+        return
+    views = views_of(t)
+    if views and _same_place(value, t._data):
+        return
+    if views:
+        heir = type(t)._of(t._data, t._node)
+        heir._alias = t._alias
+        for view in views:
+            view._alias = View(heir, view._alias.steps)
+    t._alias = None
+
+
+def _same_place(a, b):
+    facts = [(x.__array_interface__["data"], x.strides, x.shape, x.dtype) for x in (a, b)]
+    return facts[0] == facts[1]
+
+
+def _holders(array):
+    return sys.getrefcount(array)
+
+
+class _Probe:
+    __slots__ = ("_data",)
+    _data: np.ndarray
+
+
+_probe = _Probe()
+_probe._data = np.empty(1)
+_ONE_TENSOR = _holders(_probe._data)
+
+
+def leased(root):
+    """Does anybody but the living Tensors hold an array of this family, as a rule's saved value would?"""
+    if type(root._data) is not np.ndarray or _holders(root._data) > _ONE_TENSOR:
+        return True
+    for reference, array in root._alias or ():
+        view, held = reference(), array()
+        if held is None:
+            continue
+        if view is None or view._data is not held:
+            return True  # the Tensor is gone, or was given another array, and the old one lives on
+        del held
+        if _holders(view._data) > _ONE_TENSOR:
+            return True
+    return False

@@ -1,0 +1,297 @@
+"""Writes into Tensors: `t[i] = v`, `t += v`, `out=`, `np.copyto` and the rest, with right gradients.
+
+The one idea: a write is a function. The root's new value is `put(old root, value, index)`, one node
+like any other, whose rule hands the cotangent outside the index to the old root and that inside it
+to the value. The memory is really written to, as NumPy would, unless a rule still needs what stands
+there: then the family moves to a copy first. Views of the root become stale and follow when used.
+Read `backward.py` next.
+"""
+
+import numpy as np
+
+from .dispatch import dispatch
+from .errors import message
+from .methods import constant, constants, records
+from .ops.indexing import put, put_sum
+from .primitive import REGISTRY, DuckArray, Writer
+from .tensor import Tensor, record, refresh, tensors_in
+from .views import STALE, leased, move_views, root_of, views_of
+
+
+def _put_in_place(a, value, index):
+    if isinstance(value, DuckArray):
+        return put(a, value, index=index)
+    a[index] = value
+    return a
+
+
+def assign(target, index, value):
+    """target[index] = value."""
+    index, value = constants(index), _one_array(value)
+    root, recorded = _check(target, value)
+    if not recorded:
+        unshare(root)
+        target._data[index] = constant(value)
+        return
+    if root is not target:
+        index = np.unravel_index(_places(target, root)[index], root.shape)
+    if isinstance(value, Tensor):
+        index, value = _one_value_each(root, index, value)
+    forward = put if leased(root) else _put_in_place
+    _become(
+        root, record(REGISTRY[put], (Tensor._of(root._data, root._node), value), {"index": index}, forward)
+    )
+
+
+def update(target, operate, operate_in_place, other):
+    """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
+    array = constant(target)
+    if isinstance(array, DuckArray) and not records(target):
+        target._move(operate(array, constant(other)))  # a tracer's values are never changed, only replaced
+        return target
+    if not isinstance(array, np.ndarray):
+        return operate(target, other)
+    root, recorded = _check(target, other)
+    if recorded:
+        return store(target, operate(target, other), fresh=True)
+    unshare(root)
+    operate_in_place(target._data, constant(other))
+    return target
+
+
+def store(target, result, fresh=False):
+    """Put an array or Tensor in target's place, as `out=` does: in its shape, cast to its dtype if safe.
+
+    `fresh` says that nobody else has the result, so that its memory may be taken over.
+    """
+    root, recorded = _check(target, result)
+    if np.shape(result) != target.shape:
+        result = np.broadcast_to(result, target.shape)
+    dtype = np.result_type(constant(result))
+    if not np.can_cast(dtype, target.dtype, "same_kind"):
+        raise TypeError(
+            message(
+                "a write cannot change a Tensor's dtype",
+                expected=f"a value that casts to {target.dtype}",
+                got=dtype,
+                do="convert the value with astype",
+            )
+        )
+    if target is not root or not recorded or not isinstance(result, Tensor):
+        assign(target, ..., result)
+        return target
+    refresh(result)
+    if result.dtype != target.dtype:
+        result = result.astype(target.dtype)
+    elif not fresh:
+        result = np.copy(result)
+    data = result._data
+    if views_of(root) and type(root._data) is np.ndarray and type(data) is np.ndarray:
+        old, place = root._data, np.empty_like(root._data) if leased(root) else root._data
+        place[...] = data
+        data = place if place is not old else old
+    _become(root, Tensor._of(data, result._node))
+    return target
+
+
+def _check(target, value):
+    """(root, will the write be recorded?), after refusing what could not be right."""
+    refresh(target)
+    root = root_of(target)
+    if isinstance(value, Tensor):
+        refresh(value)
+    array = constant(target)
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise ValueError(
+            message("a write into a read-only Tensor, such as a broadcast view", do="copy it first")
+        )
+    node, called = root._node, f" ({root.name})" if root.name else ""
+    if node is not None and node.op is None and (node.level > 0 or records(root)):
+        raise TypeError(
+            message(
+                f"a write into a leaf that requires gradients{called}",
+                do="update parameters under bp.no_grad(); otherwise write into a copy, t = t.copy()",
+            )
+        )
+    value_records = isinstance(value, Tensor) and records(value)
+    if value_records and target._node is None and node is not None:
+        raise TypeError(
+            message(
+                "a value that records was written through a view from bp.no_grad() or t.detach()",
+                do="take the view anew, outside of no_grad",
+            )
+        )
+    recorded = value_records or (node is not None and records(root))
+    if recorded and array.dtype.kind not in "fc":
+        raise TypeError(
+            message("a value that records was written into integers, where its gradient would be lost",
+                    expected="a floating or complex array", got=f"dtype {array.dtype}")
+        )  # fmt: skip
+    if not recorded and not isinstance(target._data, np.ndarray):
+        raise TypeError(
+            message(
+                "a write, under bp.no_grad(), into a value of a transform in progress", do="copy it first"
+            )
+        )
+    return root, recorded
+
+
+def _one_array(value):
+    """A list of Tensors cannot be written as one value; everything else can."""
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(part, Tensor) and records(part) for part in value):
+            return np.stack([part if isinstance(part, Tensor) else np.asarray(part) for part in value])
+        return np.asarray(constants(value))
+    return value
+
+
+def unshare(root):
+    """Make sure that writing to this family's memory changes no value that a rule still needs."""
+    if leased(root):
+        root._move(root._data.copy(order="K"))
+        move_views(root, constant)
+
+
+def _become(root, new):
+    """The root is `new` from now on; its views follow."""
+    moved, had_node = new._data is not root._data, root._node is not None
+    if had_node and new._node is not None and root._node.grad is None:
+        new._node.grad = None  # retain_grad is about the Tensor, not about one of its values
+    root._node = new._node
+    if moved:
+        root._move(new._data)
+    for view in views_of(root):
+        if view._node is not None or not had_node:
+            view._node = None if root._node is None else STALE
+    if moved:
+        move_views(root, constant)
+
+
+def _places(target, root):
+    """Where each element of the view stands in the root, counted in C order."""
+    return np.asarray(target._alias.of(np.arange(root.size).reshape(root.shape)))
+
+
+def _one_value_each(root, index, value):
+    """(index, value) with value in the indexed shape, and of several values for one place only the last."""
+    indexed = np.broadcast_to(np.empty(()), root.shape)[index].shape
+    if value.ndim > len(indexed):
+        value = np.reshape(value, value.shape[value.ndim - len(indexed) :])
+    if value.shape != indexed:
+        value = np.broadcast_to(value, indexed)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype != bool for part in parts):
+        places = np.arange(root.size).reshape(root.shape)[index].ravel()
+        unique, last = np.unique(places[::-1], return_index=True)
+        if unique.size < places.size:
+            index = np.unravel_index(unique, root.shape)
+            value = np.reshape(value, (-1,))[places.size - 1 - last]
+    return index, value
+
+
+def _target(array, name, *values):
+    """Is the target a Tensor? A plain array can take no value that records."""
+    if isinstance(array, Tensor):
+        return True
+    if any(map(records, tensors_in(values))):
+        raise plain_target(name)
+    return False
+
+
+def plain_target(name):
+    """The error for a value that records on its way into a plain ndarray."""
+    return TypeError(
+        message(
+            f"{name} would write a value that records into a plain ndarray, where its gradient would be lost",
+            do="make the target a Tensor, as in buffer = bp.zeros(shape), or pass t.data if no gradient is wanted",
+        )
+    )
+
+
+def call_into(fn, args, out, where=True, **kwargs):
+    """fn(*args, out=out, where=where, **kwargs), where a Tensor is among the operands or is `out`."""
+    target = out[0] if isinstance(out, tuple) else out
+    if isinstance(out, tuple) and len(out) > 1:
+        raise TypeError(
+            message(f"out= with several arrays ({fn.__name__}) is not supported", do="use the results")
+        )
+    if not _target(target, f"{fn.__name__} with out=", *args, *kwargs.values()):
+        where = {} if where is True else {"where": constants(where)}
+        return fn(*constants(args), out=target, **where, **constants(kwargs))
+    result = dispatch(fn, args, kwargs)
+    return store(target, result if where is True else np.where(constants(where), result, target))
+
+
+def _copyto(dst, src, casting="same_kind", where=True):
+    if not _target(dst, "np.copyto", src, where):
+        np.copyto(dst, constants(src), casting=casting, where=constants(where))
+    elif where is True:
+        store(dst, src)
+    else:
+        store(dst, np.where(constants(where), src, dst))
+
+
+def _cycled(values, count):
+    """`values`, flat and repeated to `count` of them."""
+    values = np.ravel(values)
+    return values[np.arange(count) % max(values.size, 1)]
+
+
+def _put_flat(a, ind, v, mode="raise"):
+    if not _target(a, "np.put", v):
+        np.put(a, constants(ind), constants(v), mode=mode)
+        return
+    places = np.ravel_multi_index((np.ravel(constants(ind)),), (a.size,), mode=mode) if mode != "raise" else (
+        np.arange(a.size)[np.ravel(constants(ind))]
+    )  # fmt: skip
+    assign(a, np.unravel_index(places, a.shape), _cycled(v, places.size))
+
+
+def _place(arr, mask, vals):
+    if not _target(arr, "np.place", vals):
+        np.place(arr, constants(mask), constants(vals))
+        return
+    where = np.reshape(np.asarray(constants(mask), bool), arr.shape)
+    assign(arr, where, _cycled(vals, int(where.sum())))
+
+
+def _fill_diagonal(a, val, wrap=False):
+    if not _target(a, "np.fill_diagonal", val):
+        np.fill_diagonal(a, constants(val), wrap=wrap)
+        return
+    places = np.zeros(a.shape, bool)
+    np.fill_diagonal(places, True, wrap=wrap)
+    assign(a, places, _cycled(val, int(places.sum())))
+
+
+def add_at(ufunc, a, indices, b):
+    """`np.add.at` and `np.subtract.at`: a[indices] += b, once for each time a place is named."""
+    name = f"np.{ufunc.__name__}.at"
+    if not _target(a, name, b):
+        ufunc.at(a, constants(indices), constants(b))
+        return
+    if ufunc not in (np.add, np.subtract):
+        raise TypeError(message(f"{name} into a Tensor is not supported", do="use t[i] = …, or np.add.at"))
+    indices = constants(indices)
+    indexed = np.broadcast_to(np.empty(()), a.shape)[indices].shape
+    b = np.broadcast_to(b if isinstance(b, Tensor) else np.asarray(b, a.dtype), indexed)
+    store(a, put_sum(a, b if ufunc is np.add else -b, index=indices))
+
+
+def sort(t, axis=-1):
+    """t.sort(axis): the elements of t in order, in place."""
+    if axis is None:
+        raise TypeError(message("t.sort needs an axis", do="use np.sort(t, axis=None) for a flat copy"))
+    order = np.argsort(constant(t), axis=axis)
+    grid = list(np.ogrid[tuple(slice(n) for n in t.shape)])
+    grid[axis] = order
+    store(t, t[tuple(grid)])
+
+
+for _fn, _f in (
+    (np.copyto, _copyto),
+    (np.put, _put_flat),
+    (np.place, _place),
+    (np.fill_diagonal, _fill_diagonal),
+):
+    REGISTRY[_fn] = Writer(_fn, _f)
