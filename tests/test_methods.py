@@ -1,0 +1,131 @@
+"""The methods of an ndarray, on Tensors: NumPy's values and spellings, and the derivative of the function."""
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+from tinygrad_bp.errors import NotDifferentiable
+from tinygrad_bp.methods import ArrayMethods
+
+A = np.array([[0.3, -0.7, 1.1], [0.9, 0.2, -0.4]])
+
+DIFFERENTIABLE = {
+    "sum": [lambda t: t.sum(), lambda t: t.sum(0), lambda t: t.sum(axis=(0, 1), keepdims=True), lambda t: t.sum(-1)],
+    "mean": [lambda t: t.mean(), lambda t: t.mean(1), lambda t: t.mean(axis=0, keepdims=True)],
+    "var": [lambda t: t.var(), lambda t: t.var(axis=1, ddof=1)],
+    "std": [lambda t: t.std(), lambda t: t.std(0)],
+    "max": [lambda t: t.max(), lambda t: t.max(axis=1), lambda t: t.max(0, keepdims=True)],
+    "min": [lambda t: t.min(), lambda t: t.min(axis=-1)],
+    "trace": [lambda t: t.trace(), lambda t: t.trace(offset=1)],
+    "ravel": [lambda t: t.ravel(), lambda t: t.ravel("F"), lambda t: t.ravel(order="F")],
+    "flatten": [lambda t: t.flatten()],
+    "copy": [lambda t: t.copy()],
+    "squeeze": [lambda t: t.reshape(1, 2, 3).squeeze(), lambda t: t.reshape(1, 2, 1, 3).squeeze(axis=2)],
+    "swapaxes": [lambda t: t.swapaxes(0, 1)],
+    "reshape": [
+        lambda t: t.reshape(3, 2), lambda t: t.reshape((3, 2)), lambda t: t.reshape(-1), lambda t: t.reshape([6]),
+        lambda t: t.reshape(3, -1, order="F"), lambda t: t[0, :1].reshape(()),
+    ],
+    "transpose": [
+        lambda t: t.transpose(), lambda t: t.transpose(1, 0), lambda t: t.transpose((1, 0)),
+        lambda t: t.transpose(None),
+    ],
+    "T": [lambda t: t.T, lambda t: t.reshape(1, 2, 3).T, lambda t: t[0].T],
+    "mT": [lambda t: t.mT, lambda t: t.reshape(1, 2, 3).mT],
+    "dot": [lambda t: t.dot(A.T), lambda t: t.dot(np.arange(3.0))],
+    "clip": [lambda t: t.clip(-0.5, 0.5), lambda t: t.clip(max=0.5), lambda t: t.clip(min=-0.5)],
+    "conj": [lambda t: t.conj(), lambda t: t.conjugate()],
+    "real": [lambda t: t.real],
+    "imag": [lambda t: t.imag],
+    "astype": [lambda t: t.astype(np.float64), lambda t: t.astype(float)],
+}  # fmt: skip
+CALLS = [(name, i) for name, calls in DIFFERENTIABLE.items() for i in range(len(calls))]
+
+
+@pytest.mark.parametrize(("name", "i"), CALLS)
+def test_a_method_has_numpys_value_and_the_right_derivative(name, i):
+    call = DIFFERENTIABLE[name][i]
+    y = call(bp.Tensor(A, requires_grad=True))
+    expected = call(A)
+    assert y.shape == np.shape(expected)
+    assert y.dtype == expected.dtype
+    np.testing.assert_array_equal(y.data, expected)
+    assert bp.gradcheck(call, A, order=2)
+
+
+@pytest.mark.parametrize("name", ["real", "imag", "conj", "T", "sum", "var", "copy"])
+def test_methods_of_complex_tensors(name):
+    z = A + 1j * A[::-1]
+    for call in DIFFERENTIABLE[name]:
+        np.testing.assert_array_equal(call(bp.Tensor(z, requires_grad=True)).data, call(z))
+        assert bp.gradcheck(call, z)
+
+
+CONSTANT = {
+    "argmax": [lambda t: t.argmax(), lambda t: t.argmax(axis=1)],
+    "argmin": [lambda t: t.argmin(0)],
+    "argsort": [lambda t: t.argsort(), lambda t: t.argsort(axis=0)],
+    "nonzero": [lambda t: t.nonzero()],
+    "any": [lambda t: t.any(), lambda t: (t > 0).any(axis=1)],
+    "all": [lambda t: t.all(), lambda t: (t > 0).all(0)],
+    "round": [lambda t: t.round(), lambda t: t.round(1)],
+    "searchsorted": [lambda t: t[0].searchsorted(0.5)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, calls in CONSTANT.items() for i in range(len(calls))]
+)
+def test_a_method_without_derivative_gives_plain_arrays(name, i):
+    call = CONSTANT[name][i]
+    y, expected = call(bp.Tensor(A, requires_grad=True)), call(A)
+    assert type(y) is type(expected)
+    np.testing.assert_array_equal(y, expected)
+
+
+OTHERS = [
+    name
+    for name, member in vars(ArrayMethods).items()
+    if callable(member) and not name.startswith("_") and name not in {*DIFFERENTIABLE, *CONSTANT, "conjugate"}
+    if name not in ("numpy", "item", "zero_grad", "retain_grad", "sort")
+]
+ARGUMENTS = {"repeat": (2,), "take": ([0],), "compress": ([True],), "choose": ([A, A],)}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_method_without_a_rule_says_so_and_works_on_constants(name):
+    a, arguments = A, ARGUMENTS.get(name, ())
+    with pytest.raises(NotDifferentiable, match=f"{name} has no derivative rule yet"):
+        getattr(bp.Tensor(a, requires_grad=True), name)(*arguments)
+    a = (A > 0).astype(int) if name == "choose" else A
+    np.testing.assert_array_equal(getattr(bp.Tensor(a), name)(*arguments), getattr(a, name)(*arguments))
+
+
+def test_sort_is_no_silent_copy():
+    for t in (bp.Tensor(A), bp.Tensor(A, requires_grad=True)):
+        with pytest.raises(TypeError, match=r"in place; use np\.sort"):
+            t.sort()
+
+
+def test_methods_say_what_they_are():
+    assert bp.Tensor.mean.__name__ == "mean"
+    assert bp.Tensor.mean.__doc__ == "`np.mean` of this Tensor."
+    undocumented = [
+        name for name, member in vars(ArrayMethods).items() if not name.startswith("_") and not member.__doc__
+    ]
+    assert undocumented == []
+
+
+def test_facts():
+    t = bp.Tensor(A.astype(np.float32), requires_grad=True)
+    y = t.T * 2
+    assert (y.shape, y.ndim, y.size, y.dtype, len(y)) == ((3, 2), 2, 6, np.float32, 3)
+
+
+def test_narrow_and_back():
+    x = bp.Tensor(A, requires_grad=True)
+    y = x.astype(np.float32)
+    assert y.dtype == np.float32
+    np.sum(y * y).backward()
+    assert x.grad.dtype == np.float64
+    np.testing.assert_array_equal(x.grad, (2 * A.astype(np.float32)).astype(np.float64))
