@@ -283,10 +283,6 @@ class ArrayMethods(DuckArray):
     nonzero = _method(np.nonzero)
     searchsorted = _method(np.searchsorted)
 
-    def sort(self, axis=-1, kind=None, order=None, *, stable=None):
-        """Not here: an ndarray sorts itself in place."""
-        raise TypeError(message("t.sort() would sort in place", do="use np.sort(t), which returns a copy"))
-
     # products and elements
     dot = _method(np.dot)
     clip = _method(np.clip)
