@@ -86,7 +86,7 @@ def test_values_and_gradients_are_the_runs(net_loss_run, drawn):
     low, high = weight.data.min(), weight.data.max()
     g_low, g_high = weight.grad.min(), weight.grad.max()
     first = next(n for n in drawn.values() if "(5, 3) float64" in text_of(drawn, n))
-    assert text_of(drawn, first)[2:] == [f"{low:.3g} to {high:.3g}", f"grad {g_low:.3g} to {g_high:.3g}"]
+    assert text_of(drawn, first)[2:] == [f"{low:.2g} to {high:.2g}", f"grad {g_low:.2g} to {g_high:.2g}"]
     assert text_of(drawn, drawn.find("result"))[2:] == [f"{loss.item():.3g}", "grad 1"]
     assert "grad" not in " ".join(text_of(drawn, drawn.find("x")))
 
@@ -245,7 +245,9 @@ def test_ops_are_written_in_symbols_with_their_numbers(f, text):
         ([[2.0]], "2", True),
         ([1.0, -0.5], "[1, -0.5]", True),
         (np.arange(5), "0 to 4", True),
-        (np.full((3, 3), 0.25), "all 0.25", True),
+        (np.full((3, 3), 0.125), "all 0.125", True),
+        ([0.1251, 0.126, 0.1252], "0.125 to 0.126", True),
+        (1 + np.arange(3) * 1e-15, "1 to 1.000000000000002", True),
         (np.zeros((0, 3)), "empty", True),
         (np.array([1 + 1j, 0, 0]), "|·| up to 1.41", True),
         ([np.nan, 1.0, np.inf], "2 of 3 not finite", False),

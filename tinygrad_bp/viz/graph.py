@@ -31,7 +31,9 @@ def graph(t: Any, *, values: bool = True, legend: bool = True, max_nodes: int = 
     """
     vertices = trace(t, max_nodes)
     layout = Layout(vertices)
-    dot = Picture(graph_attr=style.GRAPH, node_attr=style.NODE, edge_attr=style.EDGE, format="svg")
+    dot = Picture(
+        "computation", graph_attr=style.GRAPH, node_attr=style.NODE, edge_attr=style.EDGE, format="svg"
+    )
     if layout.width > 1:
         _mark_rows(dot, layout)
     _draw_frame(dot, frames(layout), layout, values, itertools.count())

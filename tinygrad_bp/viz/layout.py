@@ -6,12 +6,13 @@ stand above the op that uses them first. `frames` groups what stands in columns 
 `style.py` next.
 """
 
+import itertools
 import math
 from collections import Counter
 
 PRODUCTS = {"matmul", "dot", "tensordot", "einsum", "inner", "vecdot"}
-TALLEST = 6
-"""Ops, one after the other, after which a column ends in any case; more in large graphs, √ of their number."""
+TALLEST = 4
+"""Ops, one after the other, that a column has at most; more in large graphs, √ of their number."""
 ENDS_WHERE_DATA_COME_IN = 2
 """Ops after which a column also ends where an op outside all layers brings in new data, such as targets."""
 
@@ -60,7 +61,6 @@ class Layout:
             for v in self.vertices
             if v.kind == "op" and any(p.kind == "parameter" for p in v.parents)
         }
-        tallest = max(TALLEST, math.isqrt(sum(v.kind == "op" for v in self.vertices)))
         column, height = [0] * len(self.vertices), [0] * len(self.vertices)
         for i in range(len(column)):
             if self.side[i]:
@@ -69,12 +69,24 @@ class Layout:
             column[i] = max((column[p] for p in flow), default=0)
             last = [p for p in flow if column[p] == column[i]]
             height[i] = 1 + max((height[p] for p in last), default=0)
-            if flow and (height[i] > tallest or self._begins(i, last, height[i], layers)):
+            if flow and self._begins(i, last, height[i], layers):
                 column[i], height[i] = column[i] + 1, 1
+        column = self._wrapped(column, height)
         for i in reversed(range(len(column))):
             if self.users[i] and (self.side[i] or self._joins(i, column)):
                 column[i] = min(column[u] for u in self.users[i])
         return column
+
+    def _wrapped(self, column, height):
+        """The columns with those that are too tall split evenly into several."""
+        tallest = max(TALLEST, math.isqrt(sum(v.kind == "op" for v in self.vertices)))
+        ops = [0] * (1 + max(column))
+        for c, h in zip(column, height):
+            ops[c] = max(ops[c], h)
+        parts = [max(1, math.ceil(n / tallest)) for n in ops]
+        first = [0, *itertools.accumulate(parts)]
+        part = [math.ceil(n / k) for n, k in zip(ops, parts)]
+        return [first[c] + max(0, h - 1) // max(1, part[c]) for c, h in zip(column, height)]
 
     def _joins(self, i, column):
         """Does op i, which comes from leaves alone, only join what flows in later columns?"""
@@ -116,12 +128,13 @@ class Layout:
         return [j for j in others if self.column[j] == self.column[i]]
 
     def yields(self, i):
-        """Is leaf i not the main operand of an op below it? Then it stands a row higher, beside the narrow ops."""
-        return self.vertices[i].kind != "op" and any(self._main(u) != i for u in self._near(self.users[i], i))
+        """Is parameter i not the main operand of an op below it? Then it stands a row higher, beside the narrow ops."""
+        users = self._near(self.users[i], i)
+        return self.vertices[i].kind == "parameter" and any(self._main(u) != i for u in users)
 
     def _main(self, i):
         """The operand of op i that stands right above it: the flow before a prepared leaf before a leaf."""
-        operands = self._near(self.parents[i], i)
+        operands = [p for p in self._near(self.parents[i], i) if self.vertices[p].kind != "constant"]
         return min(operands, key=lambda p: (self.side[p], self.vertices[p].kind != "op"))
 
 

@@ -20,11 +20,11 @@ FLOW = "#52606d"
 FONT = "Arial"
 
 GRAPH = {
-    "newrank": "true", "ranksep": "0.17", "nodesep": "0.22", "pad": "0.1", "bgcolor": "white",
+    "newrank": "true", "ranksep": "0.17", "nodesep": "0.18", "pad": "0.1", "bgcolor": "white",
     "fontname": FONT, "fontsize": "14", "fontcolor": INK,
 }  # fmt: skip
 NODE = {
-    "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.13,0.04", "width": "0.3",
+    "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.12,0.04", "width": "0.3",
     "height": "0.2",
 }  # fmt: skip
 EDGE = {"color": FLOW, "arrowsize": "0.6"}
@@ -76,9 +76,9 @@ def escape(text) -> str:
     return html.escape(clean(text)).replace("\\", "&#92;&#92;")
 
 
-def number(x) -> str:
-    """Three significant digits of a number: enough to compare by eye."""
-    return str(x.item()) if x.dtype.kind in "biu" else f"{x:.3g}"
+def number(x, digits=3) -> str:
+    """Some significant digits of a number: enough to compare by eye."""
+    return str(x.item()) if x.dtype.kind in "biu" else f"{x:.{digits}g}"
 
 
 def numbers(a) -> tuple[str, bool]:
@@ -86,7 +86,7 @@ def numbers(a) -> tuple[str, bool]:
 
     >>> import numpy as np
     >>> numbers(np.array([1.0, -0.5])), numbers(np.arange(6.0) / 3), numbers(np.array([1.0, np.nan]))
-    (('[1, -0.5]', True), ('0 to 1.67', True), ('1 of 2 not finite', False))
+    (('[1, -0.5]', True), ('0 to 1.7', True), ('1 of 2 not finite', False))
     """
     a = np.asarray(a)
     if a.dtype.kind not in "biufc" or a.size == 0:
@@ -100,8 +100,11 @@ def numbers(a) -> tuple[str, bool]:
         return f"[{', '.join(map(number, a.ravel()))}]", True
     if a.dtype.kind == "c":
         return f"|·| up to {number(np.max(np.abs(a)))}", True
-    low, high = number(np.min(a)), number(np.max(a))
-    return (f"{low} to {high}" if low != high else f"all {low}"), True
+    low, high = np.min(a), np.max(a)
+    if low == high:
+        return f"all {number(low)}", True
+    digits = next((n for n in (2, 3, 4, 6, 9) if number(low, n) != number(high, n)), 17)
+    return f"{number(low, digits)} to {number(high, digits)}", True
 
 
 def op_text(vertex) -> str:
