@@ -112,8 +112,13 @@ def test_an_order_that_depends_on_memory_is_refused_in_the_backward_pass():
         np.sum(np.reshape(t, 6, order="A")).backward()
 
 
-def test_clip_into_an_array_is_refused():
-    t, buffer = bp.Tensor([1.0, 5.0], requires_grad=True), np.zeros(2)
-    with pytest.raises(TypeError, match="out= into an array cannot be recorded"):
+def test_clip_writes_only_where_it_is_told_to():
+    t, buffer, target = bp.Tensor([1.0, 5.0], requires_grad=True), np.zeros(2), bp.tensor(np.zeros(2))
+    with pytest.raises(TypeError, match="give the array to write to as out="):
+        np.clip(t, 0.0, 2.0, buffer)
+    with pytest.raises(TypeError, match="clip with out= would write"):
         np.clip(t, 0.0, 2.0, out=buffer)
     np.testing.assert_array_equal(buffer, [0.0, 0.0])
+    np.clip(t, 0.0, 2.0, out=target)
+    np.sum(target * 3.0).backward()
+    np.testing.assert_array_equal(t.grad, [3.0, 0.0])

@@ -141,7 +141,7 @@ composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.k
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
     """min(max(a, low), high): a bound shares the gradient of an argument that equals it."""
     if out is not None:
-        raise TypeError(message("clip: out= into an array cannot be recorded", do="use the result instead"))
+        raise TypeError(message("clip was given a fourth argument", do="give the array to write to as out="))
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     y = +a if low is None else np.maximum(a, low)
     return y if high is None else np.minimum(y, high)
