@@ -281,7 +281,7 @@ def test_any_text_in_a_name_is_shown_as_it_is(name):
 
 
 @pytest.mark.parametrize(
-    "name", [r"\N \G \L \l", '"quoted"', "<b>&amp;</b>", "</TD>", "]]>", "{a|b}", "%s", "🙂 é"]
+    "name", [r"\N \G \L \l", '"quoted"', "<b>&amp;</b>", "</TD>", "]]>", "]", "]]", "{a|b}", "%s", "🙂 é"]
 )
 def test_difficult_names_reach_the_page(name):
     from tests.viz.drawing import page

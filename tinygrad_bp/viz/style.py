@@ -72,8 +72,11 @@ def short(text, longest) -> str:
 
 
 def escape(text) -> str:
-    """`text` for a label of Graphviz in HTML form, to be shown as it is: `\\N` would be the node's name."""
-    return html.escape(clean(text)).replace("\\", "&#92;&#92;")
+    """`text` for a label of Graphviz in HTML form, to be shown as it is.
+
+    `\\N` would be the node's name; a text of nothing but `]` stops older Graphviz.
+    """
+    return re.sub(r"^\]", "&#93;", html.escape(clean(text)).replace("\\", "&#92;&#92;"))
 
 
 def number(x, digits=3) -> str:
