@@ -14,9 +14,8 @@ from .tensor import Tensor
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
     """A Tensor over a copy of `data`; `bp.Tensor` shares memory instead."""
-    return Tensor(
-        np.array(constant(data) if type(data) is Tensor else data, dtype), requires_grad, None, name
-    )
+    shared = Tensor(data, dtype=dtype)  # refuses a Tensor that records
+    return Tensor(np.array(constant(shared)), requires_grad, None, name)
 
 
 def zeros(shape: Any, dtype: Any = float) -> Tensor:
