@@ -1,7 +1,8 @@
 """The words in which errors speak: what happened; expected …, got …; what to do.
 
 Errors keep Python's own kinds (TypeError, ValueError, RuntimeError), so that `except` clauses
-written for NumPy go on working. Read `primitive.py` next.
+written for NumPy go on working. NumPy's own errors stay as they are, too; a note says in which op,
+on which operands. Read `primitive.py` next.
 """
 
 import numpy as np
@@ -29,6 +30,46 @@ def message(what, *, expected=None, got=None, do=None):
     if do is not None:
         parts.append(do)
     return "; ".join(parts)
+
+
+# ---- what was computed when an error came up, and where -------------------------------------------------
+
+_ADVICE = {
+    "broadcast": "shapes fit if, counted from the last axis, lengths are equal or one of them is 1",
+    "core dimension": "the last axis of the first must be as long as the last but one of the second",
+    "not aligned": "the last axis of the first must be as long as the last but one of the second",
+}  # words of NumPy's -> what they ask for
+
+
+def raised_in(error, op, operands, kwargs):
+    """`error`, with a note of the op and its operands: one note, also where ops are made of others."""
+    from .observe import users_frame, variable  # stands above this file
+
+    frame = users_frame()
+    given = [outline(x, variable(x, frame)) for x in operands]
+    given += [f"{name}={outline(value)}" for name, value in kwargs.items()]
+    note = f"raised in {op.name}({', '.join(given)})"
+    advice = next((advice for words, advice in _ADVICE.items() if words in str(error)), None)
+    notes = getattr(error, "__notes__", [])
+    former = [old for old in notes if old.startswith("raised in ") and "backward pass" not in old]
+    if any(not old.startswith(f"raised in {op.name}(") for old in former):
+        return error  # an op in the op has told more
+    for old in former:  # the same op for an outer transform, which does not know the user's names
+        notes.remove(old)
+    error.add_note(note if advice is None else message(note, do=advice))
+    return error
+
+
+def outline(x, name=None):
+    """An array or Tensor in a few words, whatever its size; anything else in its own."""
+    if isinstance(x, (list, tuple)) and len(x) <= 8:
+        inside = ", ".join(map(outline, x))
+        return f"[{inside}]" if isinstance(x, list) else f"({inside}{',' * (len(x) == 1)})"
+    if not isinstance(getattr(x, "shape", None), tuple):
+        return repr(x) if isinstance(x, (int, float, complex, str, slice, type(None))) else type(x).__name__
+    name = getattr(x, "name", None) or name
+    kind = "array" if isinstance(x, (np.ndarray, np.generic)) else type(x).__name__
+    return (f"{name}: " if name else "") + f"{x.dtype} {kind} of shape {x.shape}"
 
 
 def no_rule(fn, advice=None):

@@ -46,6 +46,15 @@ def constants(x):
     return {k: constants(v) for k, v in x.items()} if isinstance(x, dict) else constant(x)
 
 
+def tensors_in(args):
+    """The Tensors in nested lists and tuples."""
+    for a in args:
+        if isinstance(a, ArrayMethods):
+            yield a
+        elif isinstance(a, (list, tuple)):
+            yield from tensors_in(a)
+
+
 def like(sequence, parts):
     """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
     kind = type(sequence)

@@ -13,9 +13,9 @@ import operator
 
 import numpy as np
 
-from .errors import NotDifferentiable, message
+from .errors import NotDifferentiable, message, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, Extra, Node, extra_of
-from .methods import ArrayMethods, constant, constants, like, records
+from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .primitive import REGISTRY, DuckArray, Op, Outline
 from .views import STALE, Step, adopt, shares
 
@@ -41,7 +41,9 @@ def record(op, args, kwargs, forward=None):
         kwargs = {k: _undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     if level <= ambient.blocked:
         values = [constant(a) for a in operands]
-        return _adopted(wrap(_run(forward, op, values, kwargs)), op, args, kwargs, forward, values[0])
+        return _adopted(
+            wrap(_run(forward, op, values, kwargs, operands)), op, args, kwargs, forward, values[0]
+        )
     values, parents, mask = [], [], 0
     for i, a in enumerate(operands):
         node = a._node if type(a) is Tensor else None
@@ -49,7 +51,7 @@ def record(op, args, kwargs, forward=None):
         mask |= recorded << i
         parents.append(node if recorded else None)
         values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
-    y = _result(_run(forward, op, values, kwargs), op, level)
+    y = _result(_run(forward, op, values, kwargs, operands), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
     saved = tuple(snapshot(v) if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
     several = isinstance(y, (tuple, list))
@@ -114,8 +116,11 @@ def _outline(v, op):
     return v if op.sequence is None else Outline(np.shape(v), None)
 
 
-def _run(forward, op, values, kwargs):
-    return bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
+def _run(forward, op, values, kwargs, operands):
+    try:
+        return bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
+    except Exception as error:
+        raise raised_in(error, op, operands, kwargs)  # noqa: B904 (the same error)
 
 
 def bare(y):
@@ -154,7 +159,10 @@ def record_unary(op, x, forward):
     if node is None or node.level <= ambient.blocked:
         return record(op, (x,), {}, forward)
     a = x._data
-    y = forward(a)
+    try:
+        y = forward(a)
+    except Exception as error:
+        raise raised_in(error, op, (x,), NO_KEYWORDS)  # noqa: B904
     if type(y) is Tensor:
         y = _result(y, op, node.level)
     try:
@@ -163,9 +171,7 @@ def record_unary(op, x, forward):
         return record(op, (x,), {}, forward)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
-    new = Node(
-        op, y if keep_y else None, (a,) if keep_x else parents, parents, shape, dtype, node.level
-    )  # fmt: skip
+    new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, shape, dtype, node.level)
     if ambient.run is not None:
         return _adopted(_finish(y, new, (x,), ambient), op, (x,), NO_KEYWORDS, forward, a)
     result = Tensor._of(y, new)
@@ -197,7 +203,10 @@ def record_binary(op, a, b, forward):
     ambient = _ambient()
     if level <= ambient.blocked:
         return record(op, (a, b), {}, forward)
-    z = forward(x, y)
+    try:
+        z = forward(x, y)
+    except Exception as error:
+        raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
     if type(z) is Tensor and z._node is None:
         z = z._data
     keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
@@ -221,14 +230,6 @@ def wrap(y):
         return like(y, [wrap(part) for part in y])
     y = np.asarray(y)[()] if type(y) in (bool, int, float, complex) else y
     return Tensor._of(y, None) if isinstance(y, ARRAYS) and type(y) is not Tensor else y
-
-
-def tensors_in(args):
-    for a in args:
-        if type(a) is Tensor:
-            yield a
-        elif isinstance(a, (list, tuple)):
-            yield from tensors_in(a)
 
 
 def _undifferentiated(op, place, value):
