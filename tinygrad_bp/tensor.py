@@ -41,9 +41,8 @@ def record(op, args, kwargs, forward=None):
         kwargs = {k: _undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     if level <= ambient.blocked:
         values = [constant(a) for a in operands]
-        return _adopted(
-            wrap(_run(forward, op, values, kwargs, operands)), op, args, kwargs, forward, values[0]
-        )
+        y = wrap(_run(forward, op, values, kwargs, operands))
+        return _adopted(y, op, args, kwargs, forward, values[0])
     values, parents, mask = [], [], 0
     for i, a in enumerate(operands):
         node = a._node if type(a) is Tensor else None

@@ -7,6 +7,7 @@ for every transform, a Module is a container of its parameters. Read `layers.py`
 """
 
 import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -46,10 +47,14 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         ambient = _ambient()
-        if ambient.run is None:
-            return self.forward(*args, **kwargs)
-        with _Running(self, ambient):
-            return self.forward(*args, **kwargs)
+        try:
+            if ambient.run is None:
+                return self.forward(*args, **kwargs)
+            with _Running(self, ambient):
+                return self.forward(*args, **kwargs)
+        except Exception as error:
+            _add_place(error, self)
+            raise
 
     # ---- parts and parameters ----------------------------------------------------------------------
 
@@ -221,6 +226,26 @@ def _mismatches(own, arrays):
             unfit.append(f"{name} (expected dtype {tensor.dtype}, got {a.dtype})")
     phrases = [("missing", missing), ("unexpected", unexpected), ("mis-shaped", unfit)]
     return [f"{kind} {', '.join(names)}" for kind, names in phrases if names]
+
+
+# ---- errors --------------------------------------------------------------------------------------------
+
+
+def _add_place(error, module):
+    """Note on `error` in which Module it came up; once, for the innermost one."""
+    if any(note.startswith("in module ") for note in getattr(error, "__notes__", ())):
+        return
+    name, frame = f"{type(module).__name__}({module.describe()})", sys._getframe(1)
+    calls = []
+    while frame is not None:
+        if frame.f_code is Module.__call__.__code__:
+            calls.append(frame.f_locals["self"])
+        frame = frame.f_back
+    for outer in reversed(calls):
+        path = next((path for path, part in outer.named_modules() if part is module), None)
+        if path is not None:
+            break
+    error.add_note(f"in module {path}, {name}, of {type(outer).__name__}" if path else f"in module {name}")
 
 
 # ---- Modules as containers -----------------------------------------------------------------------------
