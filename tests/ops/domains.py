@@ -16,6 +16,7 @@ from tinygrad_bp.ops import elementwise as ours
 from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from tinygrad_bp.ops.reduction import spread
+from tinygrad_bp.ops.shaping import diagonal_of
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def case(*operands, **keywords):
 
 def row(*cases, **settings):
     return Row(list(cases), **settings)
+
+
+def joined(f):
+    """f's several arrays as one, each with a weight of its own."""
+    return lambda *a, **k: np.concatenate([np.ravel(part) * (i + 2) for i, part in enumerate(f(*a, **k))])
 
 
 SHAPES = [[(2, 3)], [()], [(1,)], [(0,)], [(3, 0)]]
@@ -233,6 +239,18 @@ OPS: dict[Any, Row] = {
         case(A(1, 2, 3), 0, -1), case(A(1, 2, 3), (0, 1), (-1, 0)), case(A(1, 2, 3), source=2, destination=0),
         case(A(0, 3), 0, 1),
     ),
+    np.diagonal: row(
+        case(A(3, 3)), case(A(2, 3), offset=1), case(A(3, 2), -1), case(A(2, 3, 2), 0, 0, 2),
+        case(A(2, 3, 2), axis1=1, axis2=-1), case(A(0, 3)),
+    ),
+    diagonal_of: row(
+        case(A(2), (2, 3)), case(A(2), (3, 3), offset=-1), case(A(3, 2), shape=(2, 3, 2), offset=0, axis1=0, axis2=2),
+    ),
+    np.split: row(
+        case(A(4), 2), case(A(2, 3), [1], axis=1), case(A(2, 3), 1, -1), case(A(4), [1, 1, 3]), case(A(4), (1, 6)),
+        call=joined(np.split),
+    ),
+    np.array_split: row(case(A(4), 3), case(A(2, 3), 2, axis=1), case(A(2), 3), call=joined(np.array_split)),
     np.broadcast_to: row(
         case(A(3), (2, 3)), case(A(2, 1), (2, 2)), case(A(), (2, 2)), case(A(), ()), case(A(1), shape=(0,)),
         case(A(2, 1, 2), (3, 2, 2, 2)),

@@ -7,7 +7,7 @@ A reshape is undone by a reshape, a permutation by its inverse, a concatenation 
 import numpy as np
 
 from ..errors import message
-from ..primitive import defvjp
+from ..primitive import composite, defvjp, primitive
 
 
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
@@ -45,6 +45,23 @@ def _unstack(g, _y, _arrays, axis=0, dtype=None, casting="same_kind"):
     return [g[(slice(None),) * lead + (i,)] for i in range(len(_arrays))]
 
 
+@primitive
+def diagonal_of(d, shape, offset=0, axis1=0, axis2=1):
+    """Zeros of `shape` with d on a diagonal: np.diagonal's transpose."""
+    matrix = np.zeros(shape, d.dtype)
+    place = np.diagonal(matrix, offset, axis1, axis2)
+    place.flags.writeable = True  # NumPy hands it out read-only, but the memory is ours
+    place[...] = d
+    return matrix
+
+
+def _split(ary, indices_or_sections, axis=0):
+    """The slices that np.split names, each a view."""
+    places = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    lead = (slice(None),) * (axis % ary.ndim)
+    return [ary[(*lead, slice(place[0], place[-1] + 1) if place.size else slice(0, 0))] for place in places]
+
+
 # fmt: off
 defvjp(np.reshape,       _back, view=True)
 defvjp(np.ravel,         _back, view=True)
@@ -55,8 +72,15 @@ defvjp(np.swapaxes,      lambda g, _y, _a, axis1=0, axis2=1: np.swapaxes(g, axis
 defvjp(np.moveaxis,      lambda g, _y, _a, source=0, destination=0:
                              np.moveaxis(g, destination, source), view=True)
 defvjp(np.broadcast_to,  lambda g, _y, _array, shape=None: g, broadcasts="elementwise", view=True)
+defvjp(np.diagonal,      lambda g, _y, _a, offset=0, axis1=0, axis2=1:
+                             diagonal_of(g, _a.shape, offset=offset, axis1=axis1, axis2=axis2), view=True)
+defvjp(diagonal_of,      lambda g, _y, _d, shape, offset=0, axis1=0, axis2=1:
+                             np.diagonal(g, offset, axis1, axis2))
 defvjp(np.copy,          lambda g, _y, _a, order="K": g)
 defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: g)
 defvjp(np.concatenate,   _split_back, sequence=0)
 defvjp(np.stack,         _unstack, sequence=0)
 # fmt: on
+
+composite(np.split, _split)
+composite(np.array_split, _split)
