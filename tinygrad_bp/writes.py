@@ -10,7 +10,7 @@ Read `backward.py` next.
 import numpy as np
 
 from .dispatch import dispatch
-from .errors import message
+from .errors import message, outline
 from .methods import constant, constants, records
 from .ops.indexing import put, put_sum
 from .primitive import REGISTRY, DuckArray, Writer
@@ -45,11 +45,11 @@ def assign(target, index, value):
 
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
-    array = constant(target)
-    if isinstance(array, DuckArray) and not records(target):
-        target._move(operate(array, constant(other)))  # a tracer's values are never changed, only replaced
+    kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
+    if issubclass(kind, DuckArray) and not records(target):
+        target._move(operate(constant(target), constant(other)))  # a tracer's values are only replaced
         return target
-    if not isinstance(array, np.ndarray):
+    if not issubclass(kind, np.ndarray):
         return operate(target, other)
     root, recorded = _check(target, other)
     if recorded:
@@ -103,7 +103,11 @@ def _check(target, value):
     array = constant(target)
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ValueError(
-            message("a write into a read-only Tensor, such as a broadcast view", do="copy it first")
+            message(
+                "a write into a read-only Tensor, such as a broadcast view",
+                got=outline(target),
+                do="write into a copy, t = t.copy()",
+            )
         )
     node, called = root._node, f" ({root.name})" if root.name else ""
     if node is not None and node.op is None and (node.level > 0 or records(root)):
@@ -125,7 +129,7 @@ def _check(target, value):
     if recorded and array.dtype.kind not in "fc":
         raise TypeError(
             message("a value that records was written into integers, where its gradient would be lost",
-                    expected="a floating or complex array", got=f"dtype {array.dtype}")
+                    expected="a floating or complex array", got=outline(target), do="make it float, as in bp.zeros(n)")
         )  # fmt: skip
     if not recorded and not isinstance(target._data, np.ndarray):
         raise TypeError(

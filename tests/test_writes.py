@@ -1,0 +1,351 @@
+"""Every way to write into a Tensor: NumPy's values, right gradients, or an error. (Random programs: test_writes_machine.py.)"""
+
+import operator
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+
+A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
+
+
+def both(program, *arrays):
+    """The program's value on arrays; its value, and gradients checked against differences, on Tensors."""
+    expected = program(*[a.copy() for a in arrays])
+
+    def weighted(*xs):
+        y = program(*[x * 1.0 for x in xs])
+        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape))
+
+    leaves = [bp.Tensor(a.copy(), requires_grad=True) for a in arrays]
+    found = program(*[leaf * 1.0 for leaf in leaves])
+    np.testing.assert_array_equal(found.data, expected)
+    assert found.dtype == expected.dtype
+    assert bp.gradcheck(weighted, *arrays, order=2)
+    return found
+
+
+def write(operate):
+    """A program that makes two arrays from its arguments, writes with `operate`, and returns both."""
+
+    def program(a, b):
+        t, v = a * 2.0, b * b
+        operate(t, v)
+        return np.concatenate([np.ravel(t), np.ravel(v)])
+
+    return program
+
+
+INDICES = {
+    "integer": (1, np.s_[0]),
+    "slice": (np.s_[:, 1:], np.s_[:, :2]),
+    "step": (np.s_[::-1, ::2], np.s_[:, ::2]),
+    "ellipsis": (..., ...),
+    "new axis": (np.s_[None, 0], np.s_[1]),
+    "integer array": (np.array([1, 0]), np.s_[::-1]),
+    "pairs": ((np.array([0, 1]), np.array([2, 0])), (0, np.s_[:2])),
+    "the same place twice": ((np.array([0, 0]), np.array([2, 2])), (0, np.s_[:2])),
+    "list": ([0], np.s_[:1]),
+    "mask": (A > 0, (0, 1)),
+    "row mask": (np.array([True, False]), np.s_[1]),
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_item_assignment(name):
+    index, source = INDICES[name]
+    both(write(lambda t, v: operator.setitem(t, index, v[source])), A, A[::-1] + 0.5)
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_assignment_of_a_constant(name):
+    both(write(lambda t, v: operator.setitem(t, INDICES[name][0], 7.0)), A, A)
+
+
+@pytest.mark.parametrize("operate", [
+    operator.iadd, operator.isub, operator.imul, operator.itruediv,
+    lambda t, v: operator.ipow(t, 2), lambda t, v: operator.imod(t, 1.3),
+])  # fmt: skip
+def test_augmented_assignment(operate):
+    both(write(operate), A, A + 5.0)
+
+
+def test_augmented_matmul():
+    square = np.array([[1.0, 2.0], [-1.0, 0.5]])
+    both(write(operator.imatmul), square, square.T + 0.1)
+
+
+def test_augmented_assignment_keeps_the_object_and_its_memory():
+    t = bp.Tensor(A.copy(), requires_grad=True) * 1.0
+    u, view = t, t[0]
+    t += 1.0
+    assert t is u
+    np.testing.assert_array_equal(view.data, A[0] + 1.0)
+    assert np.shares_memory(t.data, view.data)
+
+
+WRITERS = {
+    "out": lambda t, v: np.add(t, v, out=t),
+    "out, unary": lambda t, v: np.sin(v, out=t),
+    "out of a reduction": lambda t, v: np.sum(np.stack([v, v]), axis=0, out=t),
+    "out of a function": lambda t, v: np.concatenate([v[:1], v[1:]], out=t),
+    "where": lambda t, v: np.multiply(t, v, out=t, where=A > 0),
+    "add.at": lambda t, v: np.add.at(t, (np.array([0, 0, 1]), np.array([1, 1, 2])), v[0]),
+    "subtract.at": lambda t, v: np.subtract.at(t, np.array([1, 1]), v),
+    "copyto": lambda t, v: np.copyto(t, v),
+    "copyto, broadcast": lambda t, v: np.copyto(t, v[0]),
+    "copyto, where": lambda t, v: np.copyto(t, v, where=A < 0),
+    "put": lambda t, v: np.put(t, [0, 4, -1], v[0]),
+    "put, repeated values": lambda t, v: np.put(t, [0, 1, 2, 3], v[0, :2]),
+    "put, wrapped": lambda t, v: np.put(t, [7, -8], v[0], mode="wrap"),
+    "place": lambda t, v: np.place(t, A > 0, v[0, :2]),
+    "fill_diagonal": lambda t, v: np.fill_diagonal(t, v[0, :2]),
+    "fill": lambda t, v: t.fill(3.0),
+    "sort": lambda t, v: t.sort(),
+    "sort, first axis": lambda t, v: t.sort(axis=0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_numpys_writers(name):
+    both(write(WRITERS[name]), A, A[:, ::-1] * 0.7)
+
+
+VIEWS = {
+    "row": lambda t: t[1],
+    "slice of a slice": lambda t: t[:, 1:][:, ::-1],
+    "transpose": lambda t: t.T,
+    "reshape": lambda t: t.reshape(3, 2),
+    "slice of a transpose of a reshape": lambda t: t.reshape(3, 2).T[0],
+    "ravel": lambda t: t.ravel(),
+    "swapaxes": lambda t: np.swapaxes(t, 0, 1)[1:],
+    "moveaxis": lambda t: np.moveaxis(t, 0, 1),
+    "expand_dims": lambda t: np.expand_dims(t, 1),
+    "squeeze": lambda t: np.squeeze(t[None]),
+    "split": lambda t: np.split(t, [1], axis=1)[1],
+    "iteration": lambda t: list(t)[1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_writes_through_views_and_reads_through_stale_ones(name):
+    def program(a, b):
+        t = a * 2.0
+        view, other = VIEWS[name](t), t[:, 0]
+        view[...] = np.sin(view) * b[0, 0]  # a write through the view …
+        t[0, 0] = b[1, 1]  # … one past it …
+        view *= 2.0  # … and one through it again
+        return np.concatenate([np.ravel(t), np.ravel(view), other * 3.0])
+
+    both(program, A, A + 0.25)
+
+
+def test_a_diagonal_is_a_read_only_view():
+    t = bp.Tensor(np.eye(3), requires_grad=True) * 2.0
+    diagonal = np.diagonal(t)
+    t[1, 1] = 5.0
+    np.testing.assert_array_equal(diagonal.data, [2.0, 5.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        diagonal[0] = 1.0
+
+
+def test_a_broadcast_view_is_read_only():
+    with pytest.raises(ValueError, match=r"read-only.*copy"):
+        np.broadcast_to(bp.Tensor([1.0, 2.0], requires_grad=True) * 1.0, (2, 2))[0] = 1.0
+
+
+def test_a_buffer_starts_to_record():
+    x = bp.Tensor(2.0, requires_grad=True)
+    buffer = bp.zeros(3)
+    assert not buffer.requires_grad
+    first = buffer[:2]
+    for i in range(3):
+        buffer[i] = x**i
+    assert buffer.requires_grad
+    assert first.requires_grad
+    (buffer.sum() + first.sum()).backward()
+    assert x.grad == (1 + 2 * 2.0) + 1
+
+
+def test_a_write_corrupts_no_saved_value():
+    x = bp.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 1.0
+    row = y[1:]
+    z = row * row  # saves row's array
+    del row
+    e = np.exp(y)  # saves its own value
+    e_value = e.data.copy()
+    loss = z.sum() + e.sum()
+    y[...] = 100.0
+    e *= 0.0
+    loss.backward()
+    np.testing.assert_allclose(x.grad, [0.0, 4.0, 6.0] + np.asarray(e_value))
+
+
+def test_a_constant_saved_by_a_rule_survives_a_write():
+    x, c = bp.Tensor([1.0, 2.0], requires_grad=True), bp.Tensor([3.0, 4.0])
+    loss = np.sum(x * c)
+    c += 10.0
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 4.0])
+
+
+def test_a_parameter_updated_between_forward_and_backward():
+    p = bp.Tensor([1.0, 2.0], requires_grad=True)
+    loss = np.sum(p * p)
+    with bp.no_grad():
+        p -= 1.0
+    loss.backward()
+    np.testing.assert_array_equal(p.grad, [2.0, 4.0])
+    np.testing.assert_array_equal(p.data, [0.0, 1.0])
+
+
+def test_leaves_refuse_writes_outside_no_grad():
+    p = bp.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    view = p[:1]
+    for operate in (lambda: operator.setitem(p, 0, 1.0), lambda: operator.iadd(p, 1.0), lambda: p.fill(0.0),
+                    lambda: operator.setitem(view, 0, 1.0), lambda: np.add(p, p, out=p)):  # fmt: skip
+        with pytest.raises(TypeError, match=r"leaf that requires gradients \(w\).*no_grad"):
+            operate()
+    np.testing.assert_array_equal(p.data, [1.0, 2.0])
+    with bp.no_grad():
+        view[0] = 5.0
+    np.testing.assert_array_equal(p.data, [5.0, 2.0])
+
+
+def test_training_with_an_augmented_assignment():
+    p = bp.Tensor([4.0], requires_grad=True)
+    for _ in range(60):
+        p.zero_grad()
+        np.sum(p * p).backward()
+        with bp.no_grad():
+            p -= 0.1 * p.grad
+    assert abs(p.data[0]) < 1e-4
+
+
+def test_raw_memory_is_shared_with_constants():
+    a = np.zeros(3)
+    t = bp.Tensor(a)
+    t[0] = 5.0
+    t += 1.0
+    np.testing.assert_array_equal(a, [6.0, 1.0, 1.0])
+    assert t.data is a
+
+
+def test_data_replaces_and_writes_through():
+    p = bp.Tensor([1.0, 2.0], requires_grad=True)
+    array = p.data
+    p.data[...] = 3.0
+    np.testing.assert_array_equal(array, [3.0, 3.0])
+    p.data -= 1.0
+    np.testing.assert_array_equal(array, [2.0, 2.0])
+    new = np.array([7.0, 8.0])
+    p.data = new
+    assert p.data is new
+    np.testing.assert_array_equal(array, [2.0, 2.0])
+
+
+def test_replaced_data_leave_old_views_behind():
+    t = bp.Tensor([1.0, 2.0, 3.0])
+    view = t[1:]
+    t.data = np.array([7.0, 8.0, 9.0])
+    t[1] = 0.0
+    view[0] = 5.0
+    np.testing.assert_array_equal(view.data, [5.0, 3.0])
+    np.testing.assert_array_equal(t.data, [7.0, 0.0, 9.0])
+
+
+@pytest.mark.parametrize("operate", [
+    lambda nd, t: operator.setitem(nd, slice(None), t),
+    lambda nd, t: operator.iadd(nd, t),
+    lambda nd, t: np.copyto(nd, t),
+    lambda nd, t: np.add(t, t, out=nd),
+    lambda nd, t: np.add.at(nd, [0, 1], t),
+    lambda nd, t: np.put(nd, [0, 1], t),
+    lambda nd, t: np.place(nd, [True, True], t),
+    lambda nd, t: np.fill_diagonal(np.zeros((2, 2)), t),
+    lambda nd, t: np.concatenate([t], out=nd),
+])  # fmt: skip
+def test_plain_arrays_refuse_values_that_record(operate):
+    nd, t = np.zeros(2), bp.Tensor([1.0, 2.0], requires_grad=True) * 1.0
+    with pytest.raises(TypeError, match=r"\.data|np\.stack"):
+        operate(nd, t)
+    np.testing.assert_array_equal(nd, 0.0)
+    operate(nd, t.detach())  # a constant goes in
+
+
+@pytest.mark.parametrize("operate", [lambda nd, t: operator.setitem(nd, 0, t), lambda nd, t: nd.fill(t)])
+def test_elements_of_plain_arrays_refuse_values_that_record(operate):
+    nd = np.zeros(2)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        operate(nd, bp.Tensor(1.0, requires_grad=True) * 1.0)
+    reasons = [str(caught.value), str(caught.value.__cause__)]
+    assert any(".data" in reason for reason in reasons)
+    np.testing.assert_array_equal(nd, 0.0)
+
+
+def test_what_cannot_be_right_is_refused():
+    t = bp.Tensor([1.0, 2.0], requires_grad=True) * 1.0
+    integers = bp.Tensor([1, 2])
+    with pytest.raises(TypeError, match="integers"):
+        integers[0] = t[0]
+    with pytest.raises(TypeError, match="detach"):
+        t.detach()[0] = t[1]
+    with pytest.raises(TypeError, match="dtype"):
+        (bp.Tensor(np.ones(2, np.float32), requires_grad=True) * 1).__iadd__(1j)
+    with pytest.raises(TypeError, match=r"multiply\.at"):
+        np.multiply.at(t, [0], 2.0)
+    with pytest.raises(ValueError):
+        t += np.ones((3, 2))
+    np.testing.assert_array_equal(t.data, [1.0, 2.0])
+
+
+def test_float32_stays_float32_under_writes():
+    x = bp.Tensor(np.ones(3, np.float32), requires_grad=True)
+    y = x * 2
+    y[0] = np.float64(0.5)
+    y += np.ones(3)
+    y[1:] = x[1:] * np.ones(2)
+    assert y.dtype == np.float32
+    np.sum(y).backward()
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad, [0.0, 1.0, 1.0])
+
+
+def test_writes_under_transforms():
+    def f(x):
+        y = x * 1.0
+        y[0] = y[1] * x[2]
+        y[1:] *= x[0]
+        return np.sum(y**2)
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert bp.gradcheck(f, x, order=2)
+    hessian = bp.hessian(f)(x)
+    np.testing.assert_allclose(bp.hvp(f, x, np.ones(3)), hessian.sum(axis=1))
+    np.testing.assert_allclose(bp.grad(lambda x: np.sum(bp.grad(f)(x) * np.ones(3)))(x), hessian.sum(axis=0))
+
+
+def test_a_transform_keeps_what_it_closes_over():
+    w = bp.Tensor([2.0, 3.0], requires_grad=True) * 1.0
+
+    def f(x):
+        y = np.sum(w * x**2)
+        w[0] = 100.0  # after it was used: the pullback must not see it
+        return y
+
+    _, gradient = bp.value_and_grad(f)(np.array([1.0, 1.0]))
+    np.testing.assert_array_equal(bp.tree.leaves(gradient)[0].data, [4.0, 6.0])
+    np.testing.assert_array_equal(w.data, [100.0, 3.0])
+
+
+def test_the_argument_of_a_transform_is_not_written_to():
+    with pytest.raises(TypeError, match="leaf"):
+        bp.grad(lambda x: operator.iadd(x, 1.0).sum())(np.ones(2))
+
+
+def test_a_result_of_vjp_is_the_callers_own():
+    y, pullback = bp.vjp(np.exp, np.zeros(2))
+    y += 5.0
+    np.testing.assert_array_equal(pullback(np.ones(2))[0], [1.0, 1.0])
