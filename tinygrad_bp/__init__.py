@@ -7,6 +7,7 @@ Read `backward.py` first: its first function is the chain rule. `ops/` is the ta
 """
 
 from . import data, nn, ops, optim, training, tree, writes  # noqa: F401 (writes teaches NumPy's writers)
+from .anomaly import detect_anomaly
 from .check import GradcheckError, gradcheck
 from .creators import ones, tensor, zeros
 from .errors import FreedGraph, GradientShape, NotDifferentiable
@@ -42,6 +43,7 @@ __all__ = [
     "composite",
     "data",
     "defvjp",
+    "detect_anomaly",
     "elementwise_grad",
     "grad",
     "gradcheck",

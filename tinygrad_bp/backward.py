@@ -52,10 +52,11 @@ def shares(node, g, watch):
     if parents is None:
         raise FreedGraph(_freed(op))
     kwargs, seen = (NO_KEYWORDS, None) if node.extra is None else (node.extra.kwargs, node.extra.seen)
-    if seen is not None:
-        seen.check_saved(node)
     found = []
     try:
+        if seen is not None:
+            seen.check_saved(node)
+            seen.receive(g)
         together = pull_together(op, g, node, kwargs) if op.together else None
         for i, parent in enumerate(parents):
             if parent is None:
@@ -79,8 +80,6 @@ def shares(node, g, watch):
         error.add_note(f"raised in the backward pass through {op.name}")
         raise
     watch.selected |= op.selects
-    if seen is not None:
-        seen.receive(g)
     return found
 
 
@@ -119,7 +118,9 @@ class Watch:
         self.invalid = True
 
     def settle(self, g, share):
-        if not self.invalid and not np.isnan(np.add.reduce(constant(share), None)):
+        plain = constant(share)
+        known = not isinstance(plain, DuckArray)  # a tracer has no values to look at
+        if known and not self.invalid and not np.isnan(np.add.reduce(plain, None)):
             return share
         self.invalid = False
         return np.where((g == 0) & np.isnan(share), 0.0, share)

@@ -107,11 +107,11 @@ class Run:
 
     def saw(self, node, value, operands, module):
         """Called by `record` for every node made inside the block."""
-        frame = _users_frame()
+        frame = users_frame()
         parents = [self._parent(node, i, operands, frame) for i in range(len(node.parents))]
         shown = [constant(v) for v in value] if isinstance(value, (tuple, list)) else constant(value)
         kwargs = NO_KEYWORDS if node.extra is None else node.extra.kwargs
-        seen = Seen("op", node.op.name, shown, None, module, _where(frame), parents, kwargs)
+        seen = Seen("op", node.op.name, shown, None, module, where(frame), parents, kwargs)
         if self.guard:
             seen.fingerprints = _fingerprints(node)
         extra_of(node).seen = seen
@@ -132,11 +132,11 @@ class Run:
             self._alive.append(operand)
         seen = self._seen[key]
         if seen.name is None:
-            seen.name = _variable(operand, frame)
+            seen.name = variable(operand, frame)
         return seen
 
 
-def _users_frame():
+def users_frame():
     """The innermost frame outside this package and NumPy, or None."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -147,7 +147,7 @@ def _users_frame():
     return None
 
 
-def _where(frame):
+def where(frame):
     if frame is None:
         return None
     file, line = frame.f_code.co_filename, frame.f_lineno
@@ -155,7 +155,7 @@ def _where(frame):
     return f"{file}:{line}" + (f": {code}" if code else "")
 
 
-def _variable(operand, frame):
+def variable(operand, frame):
     """The name of the user's variable that holds this Tensor or array, if there is one."""
     if frame is None or not isinstance(operand, (Tensor, np.ndarray)):
         return None
