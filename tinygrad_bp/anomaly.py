@@ -26,15 +26,14 @@ def detect_anomaly(*, nan_only: bool = False) -> Iterator[None]:
     """Raise FloatingPointError at the first NaN or infinity that is recorded, or handed on in backward.
 
     `nan_only` lets infinities pass. What is recorded in the block is also checked when the backward
-    pass comes after it. Inside it, each op costs several times as much. Of nested blocks of
-    `observe` and `detect_anomaly` the innermost is in force.
+    pass comes after it. Ops cost several times as much inside. Of nested `observe` and
+    `detect_anomaly` blocks the innermost is in force.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> x = bp.Tensor([1.0, 0.0], requires_grad=True, name="x")
-    >>> with bp.detect_anomaly(), np.errstate(divide="ignore"):
-    ...     np.log(x)  # doctest: +ELLIPSIS
+    >>> with bp.detect_anomaly(), np.errstate(divide="ignore"): np.log(x)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    FloatingPointError: log gave -inf at [1] (1 of 2 elements); ... x was 0.0 there...
+    FloatingPointError: log gave -inf at [1] (1 of 2 elements), ...; x was 0.0 there; keep ...
     """
     token = AMBIENT.set(AMBIENT.get().replace(run=_Search(nan_only), module=None))
     try:
