@@ -180,7 +180,7 @@ def test_a_write_corrupts_no_saved_value():
     y[...] = 100.0
     e *= 0.0
     loss.backward()
-    np.testing.assert_allclose(x.grad, [0.0, 4.0, 6.0] + np.asarray(e_value))
+    np.testing.assert_allclose(x.grad, np.array([0.0, 4.0, 6.0]) + e_value)
 
 
 def test_a_constant_saved_by_a_rule_survives_a_write():
@@ -281,7 +281,7 @@ def test_elements_of_plain_arrays_refuse_values_that_record(operate):
     with pytest.raises((TypeError, ValueError)) as caught:
         operate(nd, bp.Tensor(1.0, requires_grad=True) * 1.0)
     reasons = [str(caught.value), str(caught.value.__cause__)]
-    assert any(".data" in reason for reason in reasons)
+    assert any("t.item()" in reason for reason in reasons)
     np.testing.assert_array_equal(nd, 0.0)
 
 
