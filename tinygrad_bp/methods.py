@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import message
+from .errors import message, outline
 from .graph import AMBIENT, UNRETAINED, extra_of, leaf_node
 from .primitive import DuckArray
 from .views import STALE, leave_family
@@ -74,7 +74,10 @@ def _convert(kind, way_out):
     def method(self):
         if records(self):
             raise TypeError(
-                message(f"{kind.__name__}() of a Tensor that records would lose its gradient", do=way_out)
+                message(
+                    f"{kind.__name__}() of {outline(self)}, which records, would lose its gradient",
+                    do=way_out,
+                )
             )
         return kind(constant(self))
 
@@ -82,8 +85,8 @@ def _convert(kind, way_out):
 
 
 _WAY_OUT = (
-    "use np.sin and the like for math.sin, np.stack([t, u]) for np.array([t, u]), "
-    "and t.item() or t.data where no gradient is wanted"
+    "use np.sin and the like for math.sin, np.stack([t, u]) for np.array([t, u]), a Tensor such as bp.zeros(n) "
+    "for a buffer that is written to, and t.item() or t.data where no gradient is wanted"
 )
 
 
@@ -138,7 +141,7 @@ class ArrayMethods(DuckArray):
         if self._node is STALE or (self._node is not None and self._node.op is not None):
             raise TypeError(
                 message(
-                    "only a leaf's data can be replaced", got=repr(self), do="replace the parameter's data"
+                    "only a leaf's data can be replaced", got=outline(self), do="replace the parameter's data"
                 )
             )
         if isinstance(value, ArrayMethods) and records(value):
@@ -190,7 +193,7 @@ class ArrayMethods(DuckArray):
     def requires_grad(self, wanted):
         if fresh_node(self) is not None and self._node.op is not None:
             raise TypeError(
-                message("requires_grad can only be set on a leaf", got=repr(self), do="use t.detach()")
+                message("requires_grad can only be set on a leaf", got=outline(self), do="use t.detach()")
             )
         if not wanted:
             self._node = None
@@ -211,7 +214,7 @@ class ArrayMethods(DuckArray):
         if self._node.grad is UNRETAINED:
             raise RuntimeError(
                 message(
-                    f"the gradient of an intermediate Tensor is not kept: {self!r}",
+                    f"the gradient of an intermediate Tensor is not kept: {outline(self)}",
                     do="call t.retain_grad() on it before .backward()",
                 )
             )
@@ -220,7 +223,7 @@ class ArrayMethods(DuckArray):
     @grad.setter
     def grad(self, value):
         if self._node is None:
-            raise TypeError(message("only a Tensor that requires grad has a .grad", got=repr(self)))
+            raise TypeError(message("only a Tensor that requires grad has a .grad", got=outline(self)))
         if value is not None and np.shape(value) != self.shape:
             raise ValueError(
                 message("a .grad has its Tensor's shape", expected=self.shape, got=np.shape(value))
@@ -237,7 +240,10 @@ class ArrayMethods(DuckArray):
         """Keep this intermediate's gradient, too, in `.grad`. Returns the Tensor."""
         if self._node is None:
             raise TypeError(
-                message("this Tensor records nothing, so no gradient will reach it", got=repr(self))
+                message(
+                    f"no gradient will reach {outline(self)}, which records nothing",
+                    do="compute it from one with requires_grad=True",
+                )
             )
         if fresh_node(self).grad is UNRETAINED:
             self._node.grad = None
@@ -326,7 +332,9 @@ class ArrayMethods(DuckArray):
 
     def __array__(self, dtype=None, copy=None):
         if records(self):
-            raise TypeError(message("NumPy asked for the bare array of a Tensor that records", do=_WAY_OUT))
+            raise TypeError(
+                message(f"NumPy asked for the bare array of {outline(self)}, which records", do=_WAY_OUT)
+            )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __float__ = _convert(float, _WAY_OUT)
@@ -339,7 +347,7 @@ class ArrayMethods(DuckArray):
 
     def __len__(self):
         if not self.shape:
-            raise TypeError("len() of a Tensor without axes")
+            raise TypeError(message("len() or a loop over a Tensor without axes", do="use the Tensor itself"))
         return self.shape[0]
 
     def __iter__(self: Any):
@@ -376,13 +384,14 @@ class ArrayMethods(DuckArray):
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __reduce__(self):
-        node = self._node
-        if node is STALE or (node is not None and (node.op is not None or node.level)):
+        """For copy, deepcopy and pickle: value, requires_grad and name, in memory of their own; no gradient."""
+        node = fresh_node(self)
+        if isinstance(self._data, DuckArray) or (node is not None and (node.op is not None or node.level)):
             raise TypeError(
                 message(
                     "only leaves outside of transforms can be copied or pickled",
-                    got=repr(self),
+                    got=outline(self),
                     do="use t.detach() first, or t.copy() for a copy that records",
                 )
             )
-        return type(self), (self._data, self._node is not None, None, self._name)
+        return type(self), (np.array(self._data), node is not None, None, self._name)
