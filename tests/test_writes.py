@@ -349,3 +349,12 @@ def test_a_result_of_vjp_is_the_callers_own():
     y, pullback = bp.vjp(np.exp, np.zeros(2))
     y += 5.0
     np.testing.assert_array_equal(pullback(np.ones(2))[0], [1.0, 1.0])
+
+
+def test_what_a_transform_saved_of_a_parameter_survives_its_update():
+    w = bp.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    penalty = np.sum(bp.grad(lambda v: np.sum(v[1:] ** 3))(w) ** 2)  # saves a view of w's memory
+    with bp.no_grad():
+        w -= 100.0
+    penalty.backward()
+    np.testing.assert_allclose(w.grad, [0.0, 36 * 8.0, 36 * 27.0])

@@ -17,7 +17,7 @@ from .errors import NotDifferentiable, message, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, Extra, Node, extra_of
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .primitive import REGISTRY, DuckArray, Op, Outline
-from .views import STALE, Step, adopt, shares
+from .views import STALE, Step, adopt, registry, shares
 
 _ambient = AMBIENT.get
 
@@ -74,7 +74,11 @@ def _adopted(result, op, args, kwargs, forward, value):
 
 def snapshot(v):
     """What a rule may keep: an array as it is (writes step aside for it), a Tensor as it is now."""
-    return Tensor._of(v._data, v._node) if type(v) is Tensor else v
+    if type(v) is not Tensor:
+        return v
+    now = Tensor._of(v._data, v._node)
+    now._alias = registry(v)  # views taken of it must hold v's memory, too
+    return now
 
 
 def refresh(t):

@@ -102,14 +102,16 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
     level = new_level()
     given, rebuild = tree.flatten(primals)
     inputs = [_input(x, level) for x in given]
+    name = _name(f)
     with _surroundings(level=level):
         ys, rebuild_ys = tree.flatten(f(*rebuild(inputs)))
     if not ys or not all(isinstance(y, NUMBERS) for y in ys):
         raise TypeError(
             message(
-                f"{_name(f)} did not return numbers",
+                f"{name} did not return numbers",
                 expected="arrays, numbers, or containers of them",
                 got=next((repr(y) for y in ys if not isinstance(y, NUMBERS)), "nothing"),
+                do="end it with a return of its value",
             )
         )
     values = [_output(y, level) for y in ys]
@@ -121,7 +123,11 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
         for node, value, g in zip(nodes, values, tree.leaves_like(structure, cotangents)):
             if np.shape(g) != np.shape(value):
                 raise ValueError(
-                    message("a cotangent has its output's shape", expected=np.shape(value), got=np.shape(g))
+                    message(
+                        f"a cotangent has the shape of {name}'s value",
+                        expected=np.shape(value),
+                        got=np.shape(g),
+                    )
                 )
             if node is not None and node.level == level:
                 g = _cast(g, node.dtype)
@@ -151,7 +157,11 @@ def _result(found, primal):
 
 
 def _name(f):
-    return getattr(f, "__name__", repr(f))
+    """The function's name. Raises TypeError for what cannot be called."""
+    if callable(f):
+        return getattr(f, "__name__", repr(f))
+    do = "give the function itself, not its value: bp.grad(f)(x)"
+    raise TypeError(message("a transform needs a function", got=type(f).__name__, do=do))
 
 
 def _split(f, args, kwargs, argnums):
@@ -162,7 +172,8 @@ def _split(f, args, kwargs, argnums):
             raise ValueError(
                 message(
                     f"argnums={argnums!r} does not name a positional argument of {_name(f)}",
-                    expected=f"an int (or a tuple of ints) below {len(args)}, the number of arguments given",
+                    expected="an int, or a tuple of ints, that name arguments given by position",
+                    got=f"{len(args)} of these",
                     do="pass the arguments to be differentiated by position",
                 )
             )
@@ -268,8 +279,8 @@ def jvp(f: Callable, primals: Any, tangents: Any) -> tuple[Any, Any]:
         raise ValueError(
             message(
                 "jvp needs one tangent per primal, of its shape",
-                expected=[np.shape(p) for p in given],
-                got=[np.shape(t) for t in wanted],
+                expected=f"shapes {[np.shape(p) for p in given]}",
+                got=f"{[np.shape(t) for t in wanted]}",
             )
         )
     _, transpose = vjp(pullback, anywhere)

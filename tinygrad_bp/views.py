@@ -48,6 +48,14 @@ def root_of(t):
     return t._alias.root if type(t._alias) is View else t
 
 
+def registry(t):
+    """The list in which t's root keeps weak references to its views and their arrays."""
+    root = root_of(t)
+    if root._alias is None:
+        root._alias = []
+    return root._alias
+
+
 def shares(y, a):
     """Is y, computed by one call from a, a view of the same memory?"""
     if type(a) is np.ndarray:
@@ -65,9 +73,7 @@ def adopt(view, parent, steps):
     view._alias = View(root, steps)
     if type(view._data) is np.ndarray and view._data is parent._data:
         view._data = view._data.view()
-    if root._alias is None:
-        root._alias = []
-    elif len(root._alias) > 32:
+    if len(registry(root)) > 32:
         root._alias[:] = [pair for pair in root._alias if pair[0]() is not None or pair[1]() is not None]
     _register(view, root)
 
@@ -140,8 +146,8 @@ def leased(root):
         view, held = reference(), array()
         if held is None:
             continue
-        if view is None or view._data is not held:
-            return True  # the Tensor is gone, or was given another array, and the old one lives on
+        if view is None or view._data is not held or root_of(view) is not root:
+            return True  # the array has outlived its Tensor, or belongs to a snapshot of this memory
         del held
         if _holders(view._data) > _ONE_TENSOR:
             return True
