@@ -515,7 +515,7 @@ def test_an_unknown_function_is_named_with_the_ways_out():
     with pytest.raises(NotDifferentiable) as error:
         np.i0(leaf(X))
     said = str(error.value)
-    for part in ("i0 has no derivative rule yet", "bp.defvjp(i0", "bp.nondifferentiable(i0)", "t.data"):
+    for part in ("i0 has no derivative rule yet", "bp.defvjp(np.i0", "bp.nondifferentiable(np.i0)", "t.data"):
         assert part in said
     with pytest.raises(NotDifferentiable, match=r"logaddexp\.accumulate has no derivative rule"):
         np.logaddexp.accumulate(leaf(X))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import tree
+from .errors import message
 from .tensor import constant
 from .transforms import jvp, no_grad, vjp
 
@@ -109,7 +110,9 @@ def gradcheck(
     names = [name for name, _ in tree.named_leaves(args)]
     chosen = [i for i, leaf in enumerate(leaves) if np.asarray(constant(leaf)).dtype.kind in "fc"]
     if not chosen:
-        raise TypeError("gradcheck needs at least one floating argument")
+        raise TypeError(
+            message("gradcheck needs at least one floating argument", do="pass 2.0 rather than 2")
+        )
 
     def of_chosen(*values):
         full = list(leaves)

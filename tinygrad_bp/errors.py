@@ -68,15 +68,21 @@ def outline(x, name=None):
     if not isinstance(getattr(x, "shape", None), tuple):
         return repr(x) if isinstance(x, (int, float, complex, str, slice, type(None))) else type(x).__name__
     name = getattr(x, "name", None) or name
-    kind = "array" if isinstance(x, (np.ndarray, np.generic)) else type(x).__name__
-    return (f"{name}: " if name else "") + f"{x.dtype} {kind} of shape {x.shape}"
+    op = getattr(getattr(x, "_node", None), "op", None)
+    text = f"{x.dtype} {type(x).__name__} of shape {x.shape}" + (f" from {op.name}" if op else "")
+    return f"{name}: {text}" if name else text
 
 
 def no_rule(fn, advice=None):
     """The error of a function that was refused, with an advice, or that the registry does not know."""
     name = getattr(fn, "__name__", repr(fn))
+    home = (getattr(fn, "__module__", None) or "").split(".")
+    if isinstance(fn, np.ufunc):
+        home = ["numpy"] if getattr(np, name, None) is fn else []
+    if home and home[0] == "numpy":
+        name = ".".join(["np", *home[1:], name])
     if isinstance(getattr(fn, "__self__", None), np.ufunc):
-        name = f"{fn.__self__.__name__}.{name}"
+        name = f"np.{fn.__self__.__name__}.{name}"
     if advice is not None:
         return NotDifferentiable(message(f"{name} of a Tensor cannot be differentiated", do=advice))
     return NotDifferentiable(

@@ -75,7 +75,7 @@ def _convert(kind, way_out):
         if records(self):
             raise TypeError(
                 message(
-                    f"{kind.__name__}() of {outline(self)}, which records, would lose its gradient",
+                    f"{kind.__name__}() of a Tensor that records would lose its gradient: {outline(self)}",
                     do=way_out,
                 )
             )
@@ -333,7 +333,9 @@ class ArrayMethods(DuckArray):
     def __array__(self, dtype=None, copy=None):
         if records(self):
             raise TypeError(
-                message(f"NumPy asked for the bare array of {outline(self)}, which records", do=_WAY_OUT)
+                message(
+                    f"NumPy asked for the bare array of a Tensor that records: {outline(self)}", do=_WAY_OUT
+                )
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 

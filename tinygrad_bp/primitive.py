@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import NotDifferentiable, message
+from .errors import NotDifferentiable, message, outline
 
 
 class DuckArray:
@@ -117,8 +117,8 @@ class Op:
         if telling:
             raise NotDifferentiable(
                 message(
-                    f"{self.name} was called on a Tensor with {telling[0]}={kwargs[telling[0]]!r}",
-                    expected=f"keywords among {sorted(self.keywords)}",
+                    f"{self.name} was called on a Tensor with {telling[0]}={outline(kwargs[telling[0]])}",
+                    expected=f"keywords among {sorted(self.keywords)}" if self.keywords else "no keywords",
                     do="leave it out, or apply it to the result",
                 )
             )

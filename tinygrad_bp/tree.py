@@ -93,6 +93,7 @@ def leaves_like(tree: Any, other: Any, path: str = "") -> list:
                 "two containers that must be alike differ" + (f" at {path}" if path else ""),
                 expected=_outline(tree),
                 got=_outline(other),
+                do="give both the same structure: one entry for each, under the same names",
             )
         )
     pairs = [leaves_like(x, names[1][k], f"{path}.{k}" if path else str(k)) for k, x in names[0].items()]

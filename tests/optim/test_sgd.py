@@ -229,7 +229,7 @@ def test_a_state_that_does_not_fit_is_refused():
         (leaf(1.0), TypeError, r"\[t\]"),
         (bp.nn.Linear(2, 1, rng=0), TypeError, "net.parameters"),
         ([np.ones(2)], TypeError, "parameter 0.*ndarray"),
-        ([leaf(1.0), leaf(1.0) * 2], TypeError, "parameter 1.*op=multiply"),
+        ([leaf(1.0), leaf(1.0) * 2], TypeError, "parameter 1.*multiply"),
         ([bp.Tensor([1.0])], TypeError, "requires_grad=True"),
         ([_twice := leaf(1.0), _twice], ValueError, "twice"),
     ],

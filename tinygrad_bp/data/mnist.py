@@ -58,7 +58,9 @@ def _find(folder, name):
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(message(f"there is no {name} (or {name}.gz) in {folder.resolve()}"))
+    raise FileNotFoundError(
+        message(f"there is no {name} (or {name}.gz) in {folder.resolve()}", do="fetch it, or name its folder")
+    )
 
 
 def read_idx(file: str | os.PathLike, magic: int) -> np.ndarray:

@@ -151,12 +151,18 @@ def _alike(name, input, target):
                 f"{name} needs an input and a target of one shape, with at least one element",
                 expected=f"target of shape {input.shape}",
                 got=target.shape,
-                do="reshape one of them; labels become rows by bp.data.one_hot(labels, n)",
+                do="reshape one of them, as in target[:, None]; labels become rows by bp.data.one_hot(labels, n)",
             )
         )
     if target.dtype is not input.dtype:
         if not np.can_cast(target.dtype, input.dtype, "same_kind"):
-            raise TypeError(message(f"{name} got a target of dtype {target.dtype} for {input.dtype}"))
+            raise TypeError(
+                message(
+                    f"{name} got a target of the wrong dtype",
+                    expected=f"one that casts to the input's {input.dtype}",
+                    got=target.dtype,
+                )
+            )
         target = target.astype(input.dtype)
     return input, target
 
@@ -207,6 +213,7 @@ def _check_labels(labels, shape):
                 "cross_entropy got a label out of range",
                 expected=f"0 … {shape[-1] - 1}, for {shape[-1]} classes",
                 got=bad,
+                do="count labels from 0, or give the net more outputs",
             )
         )
 

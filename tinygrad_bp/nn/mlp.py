@@ -7,7 +7,7 @@ net can walk through it as the book does. Read `training/fit.py` next.
 from __future__ import annotations  # numpy.random is loaded when it is used
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,13 @@ class MLP(Module):
         dtype: Any = np.float32,
         init: str | Initializer | None = None,
     ):
-        sizes = list(sizes)
-        if len(sizes) < 2:
+        if not isinstance(sizes, Iterable) or len(sizes := list(sizes)) < 2:
             raise ValueError(
-                message("an MLP needs at least two widths, inputs and outputs", got=f"sizes={sizes}")
+                message(
+                    "an MLP needs at least two widths, inputs and outputs",
+                    got=f"sizes={sizes!r}",
+                    do="give them as a list, such as MLP([784, 30, 10])",
+                )
             )
         rng = np.random.default_rng(rng)
         self.layers: list[Linear] = [

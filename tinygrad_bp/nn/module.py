@@ -10,6 +10,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,11 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The function itself; every subclass defines it, and users call the Module instead."""
-        raise NotImplementedError(message(f"{type(self).__name__} does not define forward(self, x)"))
+        raise NotImplementedError(
+            message(
+                f"{type(self).__name__} does not define forward(self, x)", do="define it, and call the Module"
+            )
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         ambient = _ambient()
@@ -116,6 +121,14 @@ class Module:
         Raises ValueError that names all missing, unexpected and mis-shaped entries; nothing is
         loaded then.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                message(
+                    f"{type(self).__name__} was given a state that is not one",
+                    expected="a dict from names to arrays, as state_dict() gives",
+                    got=type(state).__name__,
+                )
+            )
         own = {name: tensor for name, tensor, _ in _distinct(self, _tensors)}
         arrays = {name: np.asarray(constant(value)) for name, value in state.items()}
         wrong = _mismatches(own, arrays)
@@ -235,7 +248,11 @@ def _add_place(error, module):
     """Note on `error` in which Module it came up; once, for the innermost one."""
     if any(note.startswith("in module ") for note in getattr(error, "__notes__", ())):
         return
-    name, frame = f"{type(module).__name__}({module.describe()})", sys._getframe(1)
+    try:
+        name = f"{type(module).__name__}({module.describe()})"
+    except Exception:  # a Module that is half built
+        name = type(module).__name__
+    frame: FrameType | None = sys._getframe(1)
     calls = []
     while frame is not None:
         if frame.f_code is Module.__call__.__code__:

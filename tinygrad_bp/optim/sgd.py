@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import message
+from ..errors import message, outline
 from ..tensor import Tensor
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -43,7 +43,7 @@ class SGD:
         self.params = _checked(params)
         self.lr = lr
         if self.lr == 0:
-            raise ValueError(message("SGD needs a positive learning rate", got=f"lr={lr!r}"))
+            raise ValueError(message("SGD cannot learn at this rate", expected="lr > 0", got=f"lr={lr!r}"))
         self.momentum = _not_negative("momentum", momentum)
         self.dampening = float(dampening)
         self.weight_decay = _not_negative("weight_decay", weight_decay)
@@ -152,7 +152,8 @@ def _checked(params):
                 message(
                     f"parameter {i} of SGD is not one",
                     expected="a Tensor with requires_grad=True that was not computed",
-                    got=repr(p) if type(p) is Tensor else type(p).__name__,
+                    got=outline(p),
+                    do="pass net.parameters()",
                 )
             )
     if len({id(p) for p in params}) < len(params):
@@ -162,7 +163,9 @@ def _checked(params):
 
 def _not_negative(name, value):
     """`value` as a Python float, which widens no array's dtype."""
-    number = float(value)
+    number = math.nan if isinstance(value, str) else float(value)
     if not 0 <= number < math.inf:
-        raise ValueError(message(f"SGD needs {name} to be 0 or more, and finite", got=repr(value)))
+        raise ValueError(
+            message(f"SGD with a wrong {name}", expected="a finite number, 0 or more", got=repr(value))
+        )
     return number

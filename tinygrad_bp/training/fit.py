@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..data import batches
-from ..errors import message
+from ..errors import message, outline
 from ..nn import Module
 from ..tensor import Tensor, constant
 from .accuracy import accuracy, classes, count_right, mode
@@ -123,6 +123,10 @@ def _value(loss, epoch, step):
                 expected="a Tensor computed from parameters with requires_grad=True, outside bp.no_grad()",
                 got=type(loss).__name__,
             )
+        )
+    if loss.size != 1:
+        raise ValueError(
+            message("the cost is not one number", got=outline(loss), do="take its mean: np.mean(cost)")
         )
     value = loss.item()
     if not math.isfinite(value):
