@@ -23,6 +23,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"writes"},
     {"backward"},
     {"transforms"},
+    {"checkpoint"},
     {"observe"},
     {"anomaly", "check"},
     {"nn", "optim", "data", "io", "compiler"},
@@ -33,7 +34,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"__init__", "__main__"},
 ]
 BUDGETS = {
-    "root": 2200, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 1200, "viz": 1400,
+    "root": 2600, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 1200, "viz": 1400,
     "compiler": 1200, "cli": 250,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}}
