@@ -6,9 +6,10 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import data, nn, ops, optim, training, tree, writes  # noqa: F401 (writes teaches NumPy's writers)
+from . import data, io, nn, ops, optim, training, tree, writes  # noqa: F401 (writes teaches NumPy's writers)
 from .anomaly import detect_anomaly
 from .check import GradcheckError, gradcheck
+from .checkpoint import checkpoint
 from .creators import ones, tensor, zeros
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
@@ -40,6 +41,7 @@ __all__ = [
     "NotDifferentiable",
     "Tensor",
     "backprop",
+    "checkpoint",
     "composite",
     "data",
     "defvjp",
@@ -49,6 +51,7 @@ __all__ = [
     "gradcheck",
     "hessian",
     "hvp",
+    "io",
     "jacobian",
     "jvp",
     "nn",
