@@ -1,5 +1,6 @@
 """The sweep: the chain rule on any graph, gradients that belong to nobody else, and honest errors."""
 
+import sys
 import threading
 
 import numpy as np
@@ -274,6 +275,13 @@ def test_backward_of_an_outer_graph_within_a_transform():
 # ---- gradients belong to nobody else ---------------------------------------------------------------------------
 
 CACHE = np.ones((2, 3))
+
+
+def locked(array):
+    array.flags.writeable = False
+    return array
+
+
 ALIASING = {
     "add": lambda x: x + 0.0,
     "identity": lambda x: x,
@@ -304,6 +312,15 @@ ALIASING = {
     "a rule that returns a view of its cache": lambda x: declared(np.copy, lambda g, _y, _x: CACHE[:])(x),
     "a rule that returns a read-only view": lambda x: declared(
         np.copy, lambda g, _y, _x: np.broadcast_to(1.0, (2, 3))
+    )(x),
+    "a rule that returns a read-only array": lambda x: declared(
+        np.copy, lambda g, _y, _x: locked(np.ones((2, 3)))
+    )(x),
+    "a rule that returns one row twice": lambda x: declared(
+        np.copy, lambda g, _y, _x: np.ndarray((2, 3), buffer=np.ones(3), strides=(0, 8))
+    )(x),
+    "a rule that returns overlapping rows": lambda x: declared(
+        np.copy, lambda g, _y, _x: np.ndarray((2, 3), buffer=np.ones(4), strides=(8, 8))
     )(x),
     "a rule that returns overlapping memory": lambda x: declared(
         np.copy, lambda g, _y, _x: np.lib.stride_tricks.as_strided(np.ones(5), (2, 3), (8, 8))
@@ -416,8 +433,10 @@ def test_an_interrupted_retaining_sweep_can_be_repeated():
 
 
 def in_threads(work, count=8):
-    """Run work(0), …, work(count − 1) at the same time; raises what a thread raised."""
+    """Run work(0), …, work(count − 1) at the same time, switching often; fails if a thread raised."""
     start, raised = threading.Barrier(count), []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
 
     def run_one(i):
         start.wait()
@@ -431,6 +450,7 @@ def in_threads(work, count=8):
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert raised == []
 
 
@@ -494,3 +514,14 @@ def test_warnings_of_the_user_are_left_alone():
         y.backward()
         with pytest.raises(FloatingPointError):
             np.log(np.zeros(1))
+
+
+def test_none_from_a_rule_for_all_arguments_says_no_cotangent():
+    @bp.primitive
+    def double(a, _b):
+        return 2 * a
+
+    double.defvjp(joint=lambda g, _y, _a, _b: (2 * g, None))
+    a, b = bp.Tensor(3.0, requires_grad=True), bp.Tensor(4.0, requires_grad=True)
+    (double(a, b) + b).backward()
+    assert (a.grad, b.grad) == (2.0, 1.0)

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from .errors import FreedGraph, GradientShape, message
+from .errors import FreedGraph, GradientShape, message, outline
 from .graph import NO_KEYWORDS, UNRETAINED
 from .primitive import DuckArray
 from .tensor import constant, refresh
@@ -50,7 +50,12 @@ def shares(node, g, watch):
     if op is None:
         return ()
     if parents is None:
-        raise FreedGraph(_freed(op))
+        raise FreedGraph(
+            message(
+                f"backward reached {_place(node)}, which an earlier backward pass has freed",
+                do="compute the value anew, or keep the graph with .backward(retain_graph=True)",
+            )
+        )
     kwargs, seen = (NO_KEYWORDS, None) if node.extra is None else (node.extra.kwargs, node.extra.seen)
     found = []
     try:
@@ -59,7 +64,7 @@ def shares(node, g, watch):
             seen.receive(g)
         together = pull_together(op, g, node, kwargs) if op.together else None
         for i, parent in enumerate(parents):
-            if parent is None:
+            if parent is None or (together is not None and together[i] is None):
                 continue
             if together is not None:
                 share = together[i]
@@ -77,7 +82,7 @@ def shares(node, g, watch):
             if seen is not None:
                 seen.hand_on(i, found[-1][1])
     except Exception as error:
-        error.add_note(f"raised in the backward pass through {op.name}")
+        error.add_note(f"raised in the backward pass through {_place(node)}{_unkept(error)}")
         raise
     watch.selected |= op.selects
     return found
@@ -140,7 +145,12 @@ def project(share, op, i, parent, output):
         share = np.asarray(share)
     if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
         raise GradientShape(
-            message(f"the VJP rule of {op.name} for argument {i} did not return numbers", got=repr(share))
+            message(
+                f"the VJP rule of {op.name} for argument {i} did not return numbers",
+                expected=f"an array of shape {parent.shape}",
+                got=outline(share[()]),
+                do="return the cotangent, of zeros if there is none",
+            )
         )
     if share.shape != parent.shape:
         if not _fits(share.shape, parent.shape, output, op.broadcasts):
@@ -181,11 +191,22 @@ def unbroadcast(share, shape):
     return np.reshape(np.sum(share, axis=(*range(lead), *repeated)), shape)
 
 
-def _freed(op):
-    return message(
-        f"backward reached {op.name}, which an earlier backward pass has freed",
-        do="compute the value anew, or keep the graph with .backward(retain_graph=True)",
-    )
+def _place(node):
+    """The op and, if a run has observed it, its result's name, its Module and the user's line."""
+    extra, place = node.extra, node.op.name
+    if extra is not None and extra.name:
+        place += f" ({extra.name})"
+    if extra is not None and extra.seen is not None:
+        place += f", in module {extra.seen.module}" if extra.seen.module else ""
+        place += f", recorded at {extra.seen.line}" if extra.seen.line else ""
+    return place
+
+
+def _unkept(error):
+    """A word on `_x`, for a rule that uses the value of what was not kept."""
+    if any(kind in str(error) for kind in ("'Node'", "'Outline'", "'NoneType'")):
+        return "; a parameter spelled with a leading underscore has a shape but no value: spell it without"
+    return ""
 
 
 def backward(t, grad=None, retain_graph=False):
@@ -195,8 +216,9 @@ def backward(t, grad=None, retain_graph=False):
     if node is None:
         raise RuntimeError(
             message(
-                f"backward from a Tensor that nothing recorded: {t!r}",
+                f"backward from a Tensor that nothing recorded: {outline(t)}",
                 expected="a Tensor computed from one with requires_grad=True, outside bp.no_grad()",
+                do="integers have no gradient: make them float" if t.dtype.kind not in "fc" else None,
             )
         )
     if node.level != 0:
@@ -225,10 +247,20 @@ def _cotangent_of(t, grad):
             )
         return t.dtype.type(1) if t.shape == () else np.ones(t.shape, t.dtype)
     grad = constant(grad)
+    if np.iscomplexobj(grad) and t.dtype.kind != "c":
+        raise TypeError(
+            message(
+                "backward got a complex cotangent of a real Tensor",
+                expected=t.dtype,
+                got=np.result_type(grad),
+            )
+        )
     g = np.asarray(grad, t.dtype) if not isinstance(grad, DuckArray) else grad
     if g.shape != t.shape:
         raise ValueError(
-            message("backward got a cotangent of the wrong shape", expected=t.shape, got=g.shape)
+            message(
+                f"backward got a cotangent of the wrong shape for {outline(t)}", expected=t.shape, got=g.shape
+            )
         )
     return g
 
@@ -265,7 +297,7 @@ def own(box):
         type(base) is np.ndarray
         and base.base is None
         and sys.getrefcount(base) <= _ALONE + 1
-        and 0 not in g.strides
+        and g.flags.forc  # and so sees no element twice
     ):
         return g
     return g.copy()
