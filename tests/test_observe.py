@@ -68,8 +68,7 @@ def test_the_leafs_value_is_that_of_the_run():
     w = leaf(X)
     with bp.observe() as run:
         np.sum(w * w).backward()
-    with bp.no_grad():
-        w -= 1.0
+    w.data[...] = 0.0  # as an optimizer might
     np.testing.assert_array_equal(run.of(w).value, X)
     np.testing.assert_array_equal(run.of(w).cotangent, 2 * X)
 

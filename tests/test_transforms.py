@@ -437,6 +437,7 @@ def test_a_leaf_made_inside_a_transform_shares_its_level():
         return w * w * x * x
 
     assert bp.grad(f)(2.0) == 9 * 4.0
+    assert type(bp.grad(f)(2.0)) is np.float64, "x and w are of one level, which is peeled off"
     assert made[0].grad is None
 
     def nested(x):
