@@ -76,7 +76,7 @@ def quadratic_cost(a: Any, y: Any) -> Any:
     2.5
     """
     a, y = _alike("quadratic_cost", a, y)
-    return np.sum(np.square(a - y)) * (0.5 / (a.shape[0] if a.ndim > 1 else 1))
+    return np.square(a - y).sum() * (0.5 / (a.shape[0] if a.ndim > 1 else 1))
 
 
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
