@@ -153,7 +153,7 @@ def test_backward_says_so_in_a_note():
     x = leaf([1e-320])
     with bp.detect_anomaly(), pytest.raises(FloatingPointError) as caught:
         np.sum(np.sqrt(x) * 1e200).backward()
-    assert "raised in the backward pass through sqrt" in caught.value.__notes__
+    assert any(note.startswith("raised in the backward pass through sqrt") for note in caught.value.__notes__)
 
 
 def test_backward_after_the_block_is_checked_too():

@@ -8,12 +8,13 @@ and may be interrupted. Read `transforms.py` next, or `ops/` for the rules thems
 
 import sys
 import threading
+import weakref
 from heapq import heapify, heappop, heappush
 
 import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
-from .graph import NO_KEYWORDS, UNRETAINED
+from .graph import NO_KEYWORDS, UNRETAINED, extra_of
 from .primitive import DuckArray
 from .tensor import constant, refresh
 
@@ -50,12 +51,7 @@ def shares(node, g, watch):
     if op is None:
         return ()
     if parents is None:
-        raise FreedGraph(
-            message(
-                f"backward reached {_place(node)}, which an earlier backward pass has freed",
-                do="compute the value anew, or keep the graph with .backward(retain_graph=True)",
-            )
-        )
+        raise FreedGraph(_freed(node))
     kwargs, seen = (NO_KEYWORDS, None) if node.extra is None else (node.extra.kwargs, node.extra.seen)
     found = []
     try:
@@ -191,6 +187,13 @@ def unbroadcast(share, shape):
     return np.reshape(np.sum(share, axis=(*range(lead), *repeated)), shape)
 
 
+def _freed(node):
+    return message(
+        f"backward reached {_place(node)}, which an earlier backward pass has freed",
+        do="compute the value anew, or keep the graph with .backward(retain_graph=True)",
+    )
+
+
 def _place(node):
     """The op and, if a run has observed it, its result's name, its Module and the user's line."""
     extra, place = node.extra, node.op.name
@@ -271,7 +274,27 @@ _lock = threading.Lock()
 def accumulate(leaf, g):
     """Add g to the leaf's gradient; threads take turns."""
     with _lock:
-        leaf.grad = g if leaf.grad is None else own([leaf.grad + g])
+        if leaf.grad is None:
+            leaf.grad = g
+            return
+        old, used = leaf.grad, None if leaf.extra is None else leaf.extra.used
+        leaf.grad = own([old + g])
+        if used is not None and used[0]() is old and np.any(old):
+            leaf.extra.used = weakref.ref(leaf.grad), True
+
+
+def used_before(leaf):
+    """Is a gradient that was used already, when this was last asked, still in the sum that leaf has now?
+
+    For optimizers, which ask it at every step: of a sum of several backward passes all is new, until
+    a step has used it. A sum that was set to None or to zeros in between is new.
+    """
+    extra, g = extra_of(leaf), leaf.grad
+    if type(g) is not np.ndarray:
+        return False
+    used = extra.used
+    extra.used = weakref.ref(g), False
+    return used is not None and used[1] and used[0]() is g
 
 
 def _references(box):

@@ -68,12 +68,16 @@ def leaf_node(data, level):
 
 
 class Extra:
-    """The rare rest of a Node: keywords of the call, its name, its record in an observed run."""
+    """The rare rest of a Node: keywords of the call, its name, its record in an observed run.
 
-    __slots__ = ("kwargs", "name", "seen")
+    `used`, of a leaf that an optimizer watches: (weak reference to a gradient, is it one that holds
+    an older one, which a step has used?).
+    """
+
+    __slots__ = ("kwargs", "name", "seen", "used")
 
     def __init__(self, kwargs, name=None, seen=None):
-        self.kwargs, self.name, self.seen = kwargs, name, seen
+        self.kwargs, self.name, self.seen, self.used = kwargs, name, seen, None
 
 
 NO_KEYWORDS: dict[str, Any] = {}

@@ -103,11 +103,7 @@ def _check(target, value):
     array = constant(target)
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ValueError(
-            message(
-                "a write into a read-only Tensor, such as a broadcast view",
-                got=outline(target),
-                do="write into a copy, t = t.copy()",
-            )
+            message(f"a write into a read-only view: {outline(target)}", do="write into a copy, t = t.copy()")
         )
     node, called = root._node, f" ({root.name})" if root.name else ""
     if node is not None and node.op is None and (node.level > 0 or records(root)):

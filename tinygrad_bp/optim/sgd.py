@@ -5,15 +5,23 @@ holds the array sees the update. Read `training/fit.py` next.
 """
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..backward import used_before
 from ..errors import message, outline
 from ..tensor import Tensor
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+_STALE = message(
+    "SGD.step was given gradients that contain those of an earlier step",
+    expected="gradients of backward passes since the last step",
+    got="a sum that was never set back",
+    do="call optimizer.zero_grad() before each loss.backward()",
+)
 
 
 class SGD:
@@ -57,6 +65,7 @@ class SGD:
             )
         self.nesterov, self.maximize = bool(nesterov), bool(maximize)
         self.velocity: list[Any] = [None] * len(self.params)
+        self._watching = True
 
     @property
     def lr(self):
@@ -74,7 +83,13 @@ class SGD:
             p.zero_grad()
 
     def step(self) -> None:
-        """Move every parameter that has a gradient."""
+        """Move every parameter that has a gradient.
+
+        Warns, once, if a gradient that the last step used is still in the sum: a missing `zero_grad`.
+        """
+        if self._watching and used_before(self.params[-1]._node):
+            self._watching = False
+            warnings.warn(_STALE, stacklevel=2)
         rate, plain = self._rate, not (self.momentum or self.weight_decay or self.maximize)
         for i, p in enumerate(self.params):
             g = p.grad
