@@ -60,6 +60,7 @@ class _Segment:
                 refresh(x)
         self.inputs = [snapshot(x) for x in given]
         self.f, self.ambient = f, ambient
+        self.prints: list = []  # of the recorded outputs of the first call
 
     def run(self):
         """The value of f, recorded as the ambient of the first call says."""
@@ -191,7 +192,7 @@ def _print(y):
         return a.shape, a.dtype
     if a.dtype.char in "gG":  # long doubles have bytes that mean nothing
         a = a.astype(a.dtype.char.replace("g", "d").replace("G", "D"))
-    return a.shape, y.dtype, zlib.crc32(np.ascontiguousarray(a))
+    return a.shape, y.dtype, zlib.crc32(np.ascontiguousarray(a).data)
 
 
 def _name(f):

@@ -1,0 +1,359 @@
+"""`bp.checkpoint(f)`: f's derivatives, without f's inner values."""
+
+import gc
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+from tinygrad_bp.graph import Node
+
+A = np.linspace(-1.0, 1.5, 12).reshape(4, 3)
+X = np.array([0.3, -0.7, 1.1])
+
+
+def leaf(x, **kwargs):
+    return bp.Tensor(np.array(x, float), requires_grad=True, **kwargs)
+
+
+def nested(f):
+    inner = bp.checkpoint(f)
+    return bp.checkpoint(lambda x: inner(x * 1.0) + 0.0)
+
+
+def in_pieces(f):
+    """Checkpoints one after the other, and one that hands on what it closes over."""
+
+    def whole(x):
+        y = bp.checkpoint(lambda v: v * np.cos(v))(x)
+        return bp.checkpoint(lambda: f(x) * np.sum(y))()
+
+    whole.plain = lambda x: f(x) * np.sum(x * np.cos(x))
+    return whole
+
+
+def with_writes(x):
+    buffer = bp.zeros(4)
+    buffer[:3] = np.sin(x)
+    buffer[3] = buffer[0] * x[1]
+    row = buffer[1:3]
+    row *= x[2]
+    buffer += 1.0
+    return np.sum(buffer**2 * buffer[::-1])
+
+
+FUNCTIONS = {
+    "smooth": lambda x: np.sum(np.tanh(A @ x) * np.exp(A @ (x * x))),
+    "with writes": with_writes,
+    "selecting": lambda x: np.sum(np.where(x > 0, np.sqrt(np.abs(x)), x**2) * x),
+    "with a transform inside": lambda x: np.sum(bp.grad(lambda v: np.sum(np.sin(v * x) * v))(x) ** 2),
+}
+WAYS = {"checkpoint": bp.checkpoint, "nested": nested, "in pieces": in_pieces}
+
+
+@pytest.fixture(params=FUNCTIONS)
+def f(request):
+    return FUNCTIONS[request.param]
+
+
+@pytest.fixture(params=WAYS)
+def pair(request, f):
+    """(f checkpointed in some way, the same function as it is)."""
+    way = WAYS[request.param](f)
+    return way, getattr(way, "plain", f)
+
+
+def test_value_and_gradient(pair):
+    g, f = pair
+    assert g(X) == f(X)
+    np.testing.assert_allclose(bp.grad(g)(X), bp.grad(f)(X), rtol=1e-13)
+    x = leaf(X)
+    g(x).backward()
+    np.testing.assert_allclose(x.grad, bp.grad(f)(X), rtol=1e-13)
+    assert bp.gradcheck(f, X, order=2)
+
+
+def test_higher_orders_and_forward_mode(pair):
+    g, f = pair
+    v = np.array([1.0, -2.0, 0.5])
+    np.testing.assert_allclose(bp.hvp(g, X, v), bp.hvp(f, X, v), rtol=1e-11)
+    np.testing.assert_allclose(bp.hessian(g)(X), bp.hessian(f)(X), rtol=1e-11)
+    np.testing.assert_allclose(bp.jvp(g, (X,), (v,))[1], bp.jvp(f, (X,), (v,))[1], rtol=1e-12)
+    along = lambda h: lambda x: bp.jvp(h, (x,), (v,))[1]
+    np.testing.assert_allclose(bp.jvp(along(g), (X,), (v,))[1], bp.jvp(along(f), (X,), (v,))[1], rtol=1e-11)
+
+
+def test_a_gradient_penalty_through_parameters_closed_over():
+    def penalty(wrap):
+        w = leaf([[0.5, -1.0, 2.0]])
+        g = bp.grad(wrap(lambda x: np.sum(np.tanh(w @ x) ** 2)))(bp.Tensor(X))
+        np.sum(g * g).backward()
+        return w.grad
+
+    np.testing.assert_allclose(penalty(bp.checkpoint), penalty(lambda f: f), rtol=1e-12)
+
+
+def test_closed_over_tensors_get_their_gradients():
+    w, b, x = leaf(2.0, name="w"), leaf([1.0, 3.0]), leaf([0.5, -1.0])
+    middle = b * w  # a recorded value that is no leaf
+    np.sum(bp.checkpoint(lambda x: np.sin(x * w) + middle)(x)).backward()
+    np.testing.assert_allclose(x.grad, 2.0 * np.cos(2.0 * x.data))
+    np.testing.assert_allclose(b.grad, [2.0, 2.0])
+    np.testing.assert_allclose(w.grad, np.sum(x.data * np.cos(2.0 * x.data)) + 4.0)
+
+
+def test_a_module():
+    x = np.linspace(-1, 1, 6).reshape(2, 3)
+    gradients = []
+    for wrap in (lambda f: f, bp.checkpoint):
+        net = bp.nn.MLP([3, 4, 2], rng=np.random.default_rng(0), dtype=np.float64)
+        np.sum(wrap(net)(x) ** 2).backward()
+        np.sum(wrap(lambda net, x: np.tanh(net(x)))(net, x)).backward()
+        gradients.append([p.grad for p in net.parameters()])
+    for plain, checkpointed in zip(*gradients):
+        np.testing.assert_allclose(checkpointed, plain, rtol=1e-12)
+
+
+def test_containers_keywords_constants_and_unused_outputs():
+    @bp.checkpoint
+    def f(pair, *, scale):
+        a, b = pair["a"], pair["b"]
+        return {"sum": (a + b) * scale, "parts": [a * b, (a, "text")], "constant": np.ones(2), "none": None}
+
+    a, b = leaf([1.0, 2.0]), leaf(5.0)
+    out = f({"a": a, "b": b}, scale=3.0)
+    assert f.__name__ == "f"
+    assert type(out["constant"]) is np.ndarray
+    assert (out["parts"][1][1], out["none"]) == ("text", None)
+    np.sum(out["sum"] * out["parts"][1][0]).backward()  # a · 3(a + b); a · b is not used
+    np.testing.assert_allclose(a.grad, 3 * (2 * a.data + 5))
+    np.testing.assert_allclose(b.grad, 3 * 3.0)
+
+
+def test_what_f_merely_hands_on():
+    x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    same, view, other = bp.checkpoint(lambda x: (x, x[::-1], w))(x)
+    np.sum(same * view * other).backward()
+    np.testing.assert_allclose(x.grad, [2 * 7, 1 * 7])
+    np.testing.assert_allclose(w.grad, [2, 2])
+    for y in (same, view, other):
+        assert not np.shares_memory(y.data, x.data), "a write into a result must not reach the argument"
+        assert not np.shares_memory(y.data, w.data)
+
+
+def test_no_grad_and_plain_arguments():
+    f = bp.checkpoint(lambda x: np.sin(x) * 2)
+    assert type(f(X)) is np.ndarray
+    with bp.no_grad():
+        assert not f(leaf(X)).requires_grad
+    y = bp.checkpoint(lambda x: np.sum(x**2))(x := leaf(X))
+    with bp.no_grad():  # the second run records all the same
+        y.backward()
+    np.testing.assert_allclose(x.grad, 2 * X)
+
+
+def test_no_grad_inside():
+    def f(x):
+        with bp.no_grad():
+            size = np.sqrt(np.sum(x * x))
+        return np.sum(x / size)
+
+    np.testing.assert_allclose(bp.grad(bp.checkpoint(f))(X), 1 / np.linalg.norm(X) * np.ones(3))
+
+
+def test_backward_twice():
+    x = leaf(2.0)
+    y = bp.checkpoint(lambda x: x**3)(x)
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad == 24.0
+    with pytest.raises(bp.FreedGraph):
+        y.backward()
+
+
+def test_later_writes_into_arguments_do_no_harm():
+    x = leaf([1.0, 2.0])
+    h = x * 3
+    y = np.sum(bp.checkpoint(lambda h: h**2)(h))
+    h += 100.0
+    y.backward()
+    np.testing.assert_allclose(x.grad, 18 * x.data)
+
+
+def test_a_view_that_went_stale_as_argument():
+    x = leaf([1.0, 2.0, 3.0])
+    h = x * 1
+    view = h[1:]
+    h[1] = x[0] * 5
+    np.sum(bp.checkpoint(lambda v: v**2)(view)).backward()
+    np.testing.assert_allclose(x.grad, [50.0, 0.0, 6.0])
+
+
+def test_invalid_values_do_not_disturb_the_sweep_outside():
+    x = leaf([0.0, 4.0])
+    y = bp.checkpoint(lambda x: np.where(x > 0, np.sqrt(x), 0.0))(x)
+    np.sum(y).backward()
+    np.testing.assert_allclose(x.grad, [0.0, 0.25])
+
+
+def test_observed_runs_see_everything():
+    x = leaf(0.5)
+    with bp.observe() as run:
+        bp.checkpoint(lambda x: np.sin(np.cos(x)))(x).backward()
+    assert [seen.op for seen in run] == ["cos", "sin"]
+    y = bp.checkpoint(np.sin)(x * 1)
+    with bp.observe() as run:
+        y.backward()
+    assert len(run) == 0
+
+
+# ---- what cannot be right is an error --------------------------------------------------------------
+
+
+def test_another_value_is_an_error():
+    rng = np.random.default_rng(0)
+    y = bp.checkpoint(lambda x: x * rng.random(3))(leaf(X))
+    with pytest.raises(
+        RuntimeError, match=r"another value when .*; expected the same numbers; draw random"
+    ) as e:
+        np.sum(y).backward()
+    assert "raised in the backward pass through checkpoint" in e.value.__notes__
+
+
+def test_another_shape_is_an_error():
+    lengths = iter([2, 3])
+    y = bp.checkpoint(lambda x: x[: next(lengths)] * 2)(leaf(X))
+    with pytest.raises(RuntimeError, match=r"expected outputs of shapes \[\(2,\)\], got \[\(3,\)\]"):
+        np.sum(y).backward()
+
+
+def test_an_updated_parameter_is_an_error():
+    w = leaf(X)
+    y = np.sum(bp.checkpoint(lambda x: x * w)(2.0))
+    with bp.no_grad():
+        w -= 0.1
+    with pytest.raises(RuntimeError, match="change no parameter"):
+        y.backward()
+
+
+def test_tensors_kept_from_the_first_call_are_an_error():
+    kept = []
+
+    def f(x):
+        if not kept:
+            kept.append(x * 2)
+        return kept[0] * x
+
+    y = bp.checkpoint(f)(leaf(3.0))
+    with pytest.raises(RuntimeError, match="keep no Tensors from one call to the next"):
+        y.backward()
+
+
+def test_a_leaf_made_inside_is_an_error():
+    with pytest.raises(TypeError, match=r"made a Tensor that requires gradients .*; make it outside"):
+        bp.checkpoint(lambda x: x * bp.Tensor(2.0, requires_grad=True))(leaf(3.0))
+
+
+@pytest.mark.parametrize("make", [lambda: leaf(X) * 1, lambda: bp.Tensor(X.copy())])
+def test_a_write_into_an_argument_is_an_error(make):
+    def f(x):
+        x[1:] += 1.0
+        return x * 2
+
+    h = make()
+    with pytest.raises(TypeError, match=r"f wrote into its argument under bp.checkpoint; write into a copy"):
+        bp.checkpoint(f)(h)
+    np.testing.assert_array_equal(h.data, X)
+
+
+def test_an_exception_leaves_the_surroundings_as_they_were():
+    before = bp.graph.AMBIENT.get()
+
+    def fail(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        bp.checkpoint(fail)(leaf(1.0))
+    assert bp.graph.AMBIENT.get() is before
+
+
+# ---- memory ----------------------------------------------------------------------------------------
+
+
+def peak(work):
+    """Bytes that `work` needs at most, beyond what was there before."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        start = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - start
+    finally:
+        tracemalloc.stop()
+
+
+def chain(x, n, segment=None):
+    def some(x, count):
+        for _ in range(count):
+            x = np.tanh(x)
+        return x
+
+    if segment is None:
+        return some(x, n)
+    run = bp.checkpoint(lambda x: some(x, segment))
+    for _ in range(n // segment):
+        x = run(x)
+    return x
+
+
+def test_memory_grows_with_the_root_of_the_depth():
+    n, x = 400, leaf(np.linspace(-1, 1, 10_000))
+    root = math.isqrt(n)
+    gradients, peaks = [], []
+    for segment in (None, root):
+        peaks.append(peak(lambda segment=segment: np.sum(chain(x, n, segment)).backward()))
+        gradients.append(x.grad)
+        x.zero_grad()
+    np.testing.assert_array_equal(*gradients)
+    plain, checkpointed = (p / x.data.nbytes for p in peaks)
+    assert plain > 0.9 * n, "the plain chain keeps every layer"
+    assert checkpointed < 3 * root, "√n inputs and the √n values of one segment"
+
+
+def test_nesting_needs_less_still():
+    n, x = 512, leaf(np.linspace(-1, 1, 10_000))
+    eight = bp.checkpoint(lambda x: chain(x, 8))
+    sixty_four = bp.checkpoint(lambda x: eight(eight(eight(eight(eight(eight(eight(eight(x)))))))))
+
+    def work():
+        y = x
+        for _ in range(8):
+            y = sixty_four(y)
+        np.sum(y).backward()
+
+    deep = peak(work) / x.data.nbytes
+    np.testing.assert_array_equal(x.grad, bp.grad(lambda x: np.sum(chain(x, n)))(x.data))
+    assert deep < 40, "three times 8 values, and little more"
+
+
+def test_nothing_is_left_without_the_collector():
+    w = leaf(X)
+    count = lambda: sum(type(o) in (Node, bp.Tensor) for o in gc.get_objects())
+
+    def step():
+        np.sum(bp.checkpoint(lambda x: np.tanh(x * w))(bp.Tensor(X))).backward()
+        bp.hvp(bp.checkpoint(lambda x: np.sum(np.sin(x) * x)), X, X)
+        bp.checkpoint(lambda x: x * w)(w)  # never differentiated
+
+    gc.collect()
+    gc.disable()
+    try:
+        step()
+        before = count()
+        for _ in range(20):
+            step()
+        assert count() == before
+    finally:
+        gc.enable()
