@@ -44,7 +44,8 @@ def fit(
     `quiet` (by default: unless stderr is a terminal) hides the bar. The net runs in `train` mode.
     KeyboardInterrupt ends training after the running step; the history so far is returned, marked
     `interrupted`. Raises FloatingPointError, before the step, if the cost is no longer finite.
-    Warns of parameters that the first step gives no gradient.
+    Warns of parameters that the first step gives no gradient, and of a cost that broadcasts outputs
+    of shape (n, 1) with targets of shape (n,), or the other way round, to (n, n).
     """
     x, y = (np.asarray(constant(part)) for part in data)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
@@ -86,6 +87,8 @@ class _Run:
         loss = self.cost(output, self.y[rows])
         value = _value(loss, self.epoch, self.steps)
         self.optimizer.zero_grad()
+        if not self.history.step_losses:
+            _warn_of_columns(loss, output, self.y[rows])
         loss.backward()
         if not self.history.step_losses:
             _warn_of_missing_gradients(self.net, self.optimizer)
@@ -150,6 +153,31 @@ def _warn_of_missing_gradients(net, optimizer):
             ),
             stacklevel=4,
         )
+
+
+def _warn_of_columns(loss, output, y):
+    """A cost of n outputs and n targets that compares each with each, since one of them is a column."""
+    n = len(y)
+    if n < 2 or {np.shape(output), y.shape} != {(n,), (n, 1)}:
+        return
+    todo, seen = [loss._node], set()
+    while todo:
+        node = todo.pop()
+        if node is None or node.op is None or node in seen:
+            continue
+        seen.add(node)
+        todo += node.parents
+        shapes = {p.shape for p in node.parents if p is not None}  # of the output; the target is a constant
+        if None in node.parents and node.shape == (n, n) and shapes == {np.shape(output)}:
+            warnings.warn(
+                message(
+                    f"the cost broadcasts outputs of shape {np.shape(output)} and targets of shape {y.shape} "
+                    f"to {(n, n)} in {node.op.name}, each output with every target",
+                    do="give both one shape, as in y[:, None], or use bp.nn.functional.mse_loss",
+                ),
+                stacklevel=4,
+            )
+            return
 
 
 def _bar(total, quiet):
