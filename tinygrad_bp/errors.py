@@ -69,7 +69,8 @@ def outline(x, name=None):
         return repr(x) if isinstance(x, (int, float, complex, str, slice, type(None))) else type(x).__name__
     name = getattr(x, "name", None) or name
     op = getattr(getattr(x, "_node", None), "op", None)
-    text = f"{x.dtype} {type(x).__name__} of shape {x.shape}" + (f" from {op.name}" if op else "")
+    kind = "number" if isinstance(x, np.generic) else type(x).__name__
+    text = f"{x.dtype} {kind} of shape {x.shape}" + (f" from {op.name}" if op else "")
     return f"{name}: {text}" if name else text
 
 

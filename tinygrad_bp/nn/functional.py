@@ -191,6 +191,7 @@ def _check_labels(labels, shape):
                 f"cross_entropy got targets of wrong shape for logits of shape {shape}",
                 expected=f"labels of shape {shape[:-1]} or class probabilities of shape {shape}",
                 got=labels.shape,
+                do="give one label per example, as in labels[:, 0] for a column",
             )
         )
     if labels.dtype.kind not in "iu":
