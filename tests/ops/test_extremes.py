@@ -10,6 +10,8 @@ CASES = {  # f, its arguments, its derivatives
     "divide, small": (np.true_divide, (1e-200, 1e-200), (1e200, -1e200)),
     "arctan2, large": (np.arctan2, (1e200, 1e200), (5e-201, -5e-201)),
     "arctan2, small": (np.arctan2, (1e-200, 1e-200), (5e199, -5e199)),
+    "arctan2, subnormal": (np.arctan2, (5e-324, 0.0), (0.0, -np.inf)),
+    "hypot, subnormal": (np.hypot, (5e-324, 0.0), (1.0, 0.0)),
     "hypot, large": (np.hypot, (3e200, 4e200), (0.6, 0.8)),
     "hypot, small": (np.hypot, (3e-200, 4e-200), (0.6, 0.8)),
     "arcsinh, large": (np.arcsinh, (1e200,), (1e-200,)),

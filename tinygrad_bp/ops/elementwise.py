@@ -46,10 +46,15 @@ def _root(x):
     return np.sqrt(x * x + 1) if x.dtype.kind == "c" else np.hypot(x, 1)
 
 
+def _nonzero(y):
+    """y, and ∞ where y is 0, so that 0/y is 0 there."""
+    return np.where(y == 0, np.inf, y)[()]
+
+
 def _over_squares(x, a, b):
     """x/(a² + b²) for a and b of any size, 0 at (0, 0)."""
-    r = reciprocal_or_zero(np.hypot(a, b))
-    return x * r * r
+    r = _nonzero(np.hypot(a, b))
+    return x / r / r
 
 
 # fmt: off
@@ -75,7 +80,7 @@ defvjp(np.positive,    lambda g, _y, _x: g)
 defvjp(np.reciprocal,  lambda g, y, _x: -g * y * y)
 defvjp(np.square,      lambda g, _y, x: g * (x * 2))
 defvjp(np.sqrt,        lambda g, y, _x: g * (0.5 * reciprocal_or_zero(y)))
-defvjp(np.cbrt,        lambda g, y, _x: g * (reciprocal_or_zero(y * y) / 3))
+defvjp(np.cbrt,        lambda g, y, _x: g * reciprocal_or_zero(3 * y * y))
 
 # exponentials and logarithms
 defvjp(np.exp,         lambda g, y, _x: g * y)
@@ -95,8 +100,8 @@ defvjp(np.arccos,      lambda g, _y, x: -g / np.sqrt((1 - x) * (1 + x)))
 defvjp(np.arctan,      lambda g, _y, x: g / (1 + x * x))
 defvjp(np.arctan2,     lambda g, _y, a, b: g * _over_squares(b, a, b),
                        lambda g, _y, a, b: -g * _over_squares(a, a, b))
-defvjp(np.hypot,       lambda g, y, a, _b: g * (a * reciprocal_or_zero(y)),
-                       lambda g, y, _a, b: g * (b * reciprocal_or_zero(y)))
+defvjp(np.hypot,       lambda g, y, a, _b: g * (a / _nonzero(y)),
+                       lambda g, y, _a, b: g * (b / _nonzero(y)))
 defvjp(np.deg2rad,     lambda g, _y, _x: g * (math.pi / 180))
 defvjp(np.radians,     lambda g, _y, _x: g * (math.pi / 180))
 defvjp(np.rad2deg,     lambda g, _y, _x: g * (180 / math.pi))
