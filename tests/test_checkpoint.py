@@ -198,6 +198,31 @@ def test_invalid_values_do_not_disturb_the_sweep_outside():
     np.testing.assert_allclose(x.grad, [0.0, 0.25])
 
 
+def test_what_f_leaves_out_has_no_gradient_nan_and_all():
+    x = leaf([-1.0, 4.0])
+    with np.errstate(invalid="ignore"):
+        h = np.sqrt(x)
+        y = bp.checkpoint(lambda h: np.where(np.log(h.data) > 0, h, 0.0))(h)  # invalid here, too
+    np.sum(y).backward()  # no warning, though it runs f again
+    np.testing.assert_allclose(x.grad, [0.0, 0.25])
+
+
+def test_tensors_that_leak_from_the_second_run_are_of_a_freed_graph():
+    leaked = []
+
+    def f(x):
+        leaked.append(x * 2)
+        return np.where(np.array([True]), 3.0, leaked[-1]) * x
+
+    x = leaf([1.0])
+    np.sum(bp.checkpoint(f)(x)).backward()
+    np.testing.assert_allclose(x.grad, [3.0])
+    leaked[0].backward()  # that of the first run is as good as any
+    np.testing.assert_allclose(x.grad, [5.0])
+    with pytest.raises(bp.FreedGraph):
+        leaked[1].backward()
+
+
 def test_observed_runs_see_everything():
     x = leaf(0.5)
     with bp.observe() as run:
