@@ -254,3 +254,28 @@ def test_wrong_parameters_are_told(params, error, words):
 def test_wrong_settings_are_told(settings, words):
     with pytest.raises(ValueError, match=words):
         SGD([leaf(1.0)], **settings)
+
+
+@pytest.mark.parametrize(
+    "use", [lambda w: w * w, lambda w: w.T * w[...], lambda w: np.exp(w)], ids=["w", "views", "y"]
+)
+def test_a_graph_that_was_kept_is_right_after_a_step(use):
+    w, expected = leaf(2.0, 3.0), leaf(2.0, 3.0)
+    optimizer = SGD([w], lr=1.0)
+    shared = use(w)
+    first, second = np.sum(shared), np.sum(shared * shared)
+    first.backward(retain_graph=True)
+    optimizer.step()
+    w.zero_grad()
+    second.backward()
+    np.sum(use(expected) ** 2).backward()
+    np.testing.assert_allclose(w.grad, expected.grad, rtol=1e-15)
+    assert not np.any(w.data == expected.data)
+
+
+def test_without_such_a_graph_the_array_itself_is_updated():
+    array = np.array([2.0, 3.0])
+    w = bp.Tensor(array, requires_grad=True)
+    np.sum(w * w).backward()
+    SGD([w], lr=0.5).step()
+    np.testing.assert_array_equal(array, [0.0, 0.0])

@@ -14,6 +14,8 @@ import numpy as np
 from ..backward import used_before
 from ..errors import message, outline
 from ..tensor import Tensor
+from ..views import root_of
+from ..writes import unshare
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
 _STALE = message(
@@ -99,6 +101,8 @@ class SGD:
                 g = self._direction(i, g, p.data)
             if g.dtype is not rate.dtype:
                 rate = self._rate = np.array(self._lr, g.dtype)
+            if type(p._data) is np.ndarray:
+                unshare(root_of(p))  # a graph that was kept still needs the old values
             old = new = p.data
             new -= rate * g
             if new is not old:  # a stand-in for an array may give a new one
