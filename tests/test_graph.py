@@ -132,6 +132,26 @@ def test_a_node_never_holds_its_result():
     assert (node.shape, node.dtype, node.op.name) == ((2,), np.float64, "add")
 
 
+def test_a_node_holds_no_tensor_of_its_own_level():
+    found = []
+
+    def outer(x):
+        def inner(y):
+            found.append(np.exp(y * x) * y / x + y**x)
+            return found[-1]
+
+        return bp.grad(inner)(x)
+
+    bp.grad(outer)(2.0)
+    pending, held = [found[0]._node], []
+    while pending:
+        node = pending.pop()
+        pending += [parent for parent in node.parents if parent is not None]
+        held += [(node, v) for v in (node.y, *node.saved) if isinstance(v, bp.Tensor)]
+    assert held, "values of the older level are needed"
+    assert all(v._node is None or v._node.level < node.level for node, v in held)
+
+
 def test_operands_are_freed_by_backward_and_the_node_is_marked():
     a = np.array([1.0, 2.0])
     alive = weakref.ref(a)
