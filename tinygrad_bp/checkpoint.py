@@ -122,8 +122,7 @@ def _replace(ys, segment, start):
 def _pull(g, segment, *_frontier):
     """The cotangents of the frontier's Nodes: f again, and a sweep of what it recorded."""
     start, level = next_sequence(), _frontier[0].level
-    with np.errstate(all="ignore"):
-        ys = tree.leaves(segment.run())
+    ys = tree.leaves(segment.run())  # silently: a sweep ignores floating point errors
     segment.check([_print(y) for y in ys])
     roots = [_levels(y).get(level) for y in ys]
     inner, frontier = _explore([root for root in roots if root is not None], start, segment.f)
