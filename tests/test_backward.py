@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
+from tinygrad_bp import backward
 from tinygrad_bp.check import numerical_derivative
 from tinygrad_bp.errors import FreedGraph
 
@@ -463,6 +465,24 @@ def test_eight_threads_on_one_leaf_are_exact():
 
     in_threads(work)
     np.testing.assert_array_equal(w.grad, 100 * (2 * np.arange(4.0) * 28 + 8))
+
+
+def test_threads_take_turns_in_adding_to_a_leaf(monkeypatch):
+    own = backward.own
+
+    def dawdling(box):
+        time.sleep(1e-4)  # between reading the old sum and writing the new one
+        return own(box)
+
+    monkeypatch.setattr(backward, "own", dawdling)
+    w = leaf(X)
+
+    def work(i):
+        for _ in range(5):
+            np.sum(w * float(i)).backward()
+
+    in_threads(work)
+    np.testing.assert_array_equal(w.grad, np.full(3, 5 * 28.0))
 
 
 def test_eight_threads_on_one_retained_graph_are_exact():

@@ -158,6 +158,21 @@ def test_an_unneeded_argument_comes_as_its_outline():
             outline.data  # noqa: B018
 
 
+def test_constants_reach_rules_as_plain_arrays():
+    kinds = []
+
+    def rule(g, _y, _a, b, c):
+        kinds.extend([type(g), type(b), type(c)])
+        return g * b * c
+
+    f = declared(lambda a, b, c: a * b * c, rule, None, None)
+    x = leaf(X)
+    f(x, bp.Tensor(X), leaf(X).detach()).backward(bp.Tensor(X))
+    assert kinds == [np.ndarray] * 3
+    assert type(x.grad) is np.ndarray
+    np.testing.assert_array_equal(x.grad, X * X * X)
+
+
 def test_the_output_is_kept_only_if_a_rule_asks_for_it():
     x = leaf(X)
     assert np.exp(x)._node.y is not None
