@@ -2,7 +2,9 @@
 
 The one idea: these are compositions of the ops' stable primitives; no derivative is written here.
 Costs take the net's output and the target; no gradient flows to targets, which are data and are
-cast to the output's dtype. `reduction` is "mean", "sum" or "none". Read `losses.py` next.
+cast to the output's dtype. They give no NumPy warning: what overflows is ∞, and ∞ − ∞ and 0·∞ are
+NaN, as with infinite outputs (`bp.detect_anomaly` finds the place). `reduction` is "mean", "sum" or
+"none". Read `losses.py` next.
 """
 
 from typing import Any
@@ -62,9 +64,12 @@ def identity(input: Any) -> Any:
     return input
 
 
+_quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")
+
 # ---- costs ---------------------------------------------------------------------------------------------
 
 
+@_quiet
 def quadratic_cost(a: Any, y: Any) -> Any:
     """C = 1/(2m) Σ_x ‖y − a‖² over the m rows of a; a one-dimensional a is one example.
 
@@ -79,12 +84,14 @@ def quadratic_cost(a: Any, y: Any) -> Any:
     return np.square(a - y).sum() * (0.5 / (a.shape[0] if a.ndim > 1 else 1))
 
 
+@_quiet
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """(input − target)², elementwise and reduced."""
     input, target = _alike("mse_loss", input, target)
     return _reduced(np.square(input - target), reduction)
 
 
+@_quiet
 def cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """−log softmax(input)[target], for logits of shape (m, K) or (K,) and labels 0 … K−1 of shape (m,) or ().
 
@@ -109,6 +116,7 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     return _reduced(-log_softmax(input)[rows], reduction)
 
 
+@_quiet
 def binary_cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """−(t log p + (1 − t) log(1 − p)) for probabilities p = input; logs are cut off at −100.
 
@@ -123,6 +131,7 @@ def binary_cross_entropy(input: Any, target: Any, *, reduction: str = "mean") ->
     return _reduced(-(log_p * t + log_q * (1 - t)), reduction)
 
 
+@_quiet
 def binary_cross_entropy_with_logits(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     """−(t log σ(z) + (1 − t) log(1 − σ(z))) for logits z = input, as t softplus(−z) + (1 − t) softplus(z)."""
     z, t = _alike("binary_cross_entropy_with_logits", input, target)

@@ -78,7 +78,7 @@ defvjp(np.fmod,        lambda g, _y, _a, _b: g,
 defvjp(np.negative,    lambda g, _y, _x: -g)
 defvjp(np.positive,    lambda g, _y, _x: g)
 defvjp(np.reciprocal,  lambda g, y, _x: -g * y * y)
-defvjp(np.square,      lambda g, _y, x: g * (x * 2))
+defvjp(np.square,      lambda g, _y, x: g * 2 * x)
 defvjp(np.sqrt,        lambda g, y, _x: g * (0.5 * reciprocal_or_zero(y)))
 defvjp(np.cbrt,        lambda g, y, _x: g * reciprocal_or_zero(3 * y * y))
 
