@@ -12,8 +12,9 @@ import numpy as np
 
 from .backward import Watch
 from .errors import message
+from .frames import users_frame, variable, where
 from .graph import AMBIENT, NO_KEYWORDS, extra_of
-from .observe import Seen, users_frame, variable, where
+from .observe import Seen
 from .tensor import Tensor, constant
 
 SHOWN = 3  # so many bad elements are listed

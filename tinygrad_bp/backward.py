@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
-from .graph import NO_KEYWORDS, UNRETAINED, extra_of
+from .graph import NO_KEYWORDS, UNRETAINED, extra_of, upstairs
 from .primitive import DuckArray
 from .tensor import constant, refresh
 
@@ -212,6 +212,7 @@ def _unkept(error):
     return ""
 
 
+@upstairs
 def backward(t, grad=None, retain_graph=False):
     """See `Tensor.backward`."""
     refresh(t)

@@ -8,12 +8,14 @@ says what to do. Read `writes.py` next.
 import numpy as np
 
 from .errors import no_rule
+from .graph import UPSTAIRS, upstairs
 from .methods import constants, like, records
 from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
 from .tensor import Tensor, bare, record, refresh, tensors_in, wrap
 from .views import View
 
 
+@upstairs
 def dispatch(fn, args, kwargs):
     """What NumPy calls for every function of a Tensor: look fn up and do as its entry says."""
     entry = REGISTRY.get(fn)
@@ -22,9 +24,7 @@ def dispatch(fn, args, kwargs):
     if type(entry) is Writer:
         return entry.f(*args, **kwargs)
     if kwargs.get("out") is not None:
-        from .writes import call_into  # stands above this file
-
-        return call_into(fn, args, **kwargs)
+        return UPSTAIRS["call_into"](fn, args, **kwargs)
     if type(entry) is Op:
         return record(entry, args, kwargs)
     if type(entry) is Composite:
@@ -64,12 +64,11 @@ def _over(value, y, level):
 _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 
 
+@upstairs
 def dispatch_ufunc(ufunc, method, inputs, kwargs):
     """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
     if method == "at":
-        from .writes import add_at  # stands above this file
-
-        return add_at(ufunc, *inputs)
+        return UPSTAIRS["add_at"](ufunc, *inputs)
     if method == "reduce" and ufunc in _REDUCTIONS:
         return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
     return dispatch(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)

@@ -7,6 +7,8 @@ on which operands. Read `primitive.py` next.
 
 import numpy as np
 
+from .frames import users_frame, variable
+
 
 class NotDifferentiable(TypeError):
     """A function was given a Tensor that records, and no rule says how to differentiate it."""
@@ -43,7 +45,6 @@ _ADVICE = {
 
 def raised_in(error, op, operands, kwargs):
     """`error`, with a note of the op and its operands: one note, also where ops are made of others."""
-    from .observe import users_frame, variable  # stands above this file
 
     frame = users_frame()
     given = [outline(x, variable(x, frame)) for x in operands]

@@ -7,10 +7,20 @@ its last Tensor. Read `tensor.py` next.
 """
 
 import itertools
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from .primitive import Op, Outline
+
+UPSTAIRS: dict[str, Callable] = {}
+"""What a Tensor leaves to floors above its own, which put it here: the sweep, dispatch, writes."""
+
+
+def upstairs(function):
+    """Let the floors below call `function` by its name."""
+    UPSTAIRS[function.__name__] = function
+    return function
 
 
 class Ambient:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import message, outline
-from .graph import AMBIENT, UNRETAINED, extra_of, leaf_node
+from .graph import AMBIENT, UNRETAINED, UPSTAIRS, extra_of, leaf_node
 from .primitive import DuckArray
 from .views import STALE, leave_family
 
@@ -26,9 +26,7 @@ def records(t):
 def fresh_node(t):
     """t's Node; if t is a view whose memory was written to, the one it has since."""
     if t._node is STALE:
-        from .tensor import refresh  # stands above this file
-
-        refresh(t)
+        UPSTAIRS["refresh"](t)
     return t._node
 
 

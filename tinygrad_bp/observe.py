@@ -5,16 +5,14 @@ and source line and, once a backward pass has come by (inside the block or after
 and each edge's contribution to its parent. Read `check.py` next, or `backprop/verify.py`.
 """
 
-import linecache
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import numpy as np
 
 from .errors import message
+from .frames import users_frame, variable, where
 from .graph import AMBIENT, NO_KEYWORDS, extra_of
 from .tensor import Tensor, constant, refresh
 
@@ -134,32 +132,6 @@ class Run:
         if seen.name is None:
             seen.name = variable(operand, frame)
         return seen
-
-
-def users_frame():
-    """The innermost frame outside this package and NumPy, or None."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        package = (frame.f_globals.get("__name__") or "").partition(".")[0]
-        if package not in (__package__, "numpy", "contextlib"):
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def where(frame):
-    if frame is None:
-        return None
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    code = linecache.getline(file, line).strip()
-    return f"{file}:{line}" + (f": {code}" if code else "")
-
-
-def variable(operand, frame):
-    """The name of the user's variable that holds this Tensor or array, if there is one."""
-    if frame is None or not isinstance(operand, (Tensor, np.ndarray)):
-        return None
-    return next((k for k, v in frame.f_locals.items() if v is operand and not k.startswith("_")), None)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import operator
 import numpy as np
 
 from .errors import NotDifferentiable, message, raised_in
-from .graph import AMBIENT, NO_KEYWORDS, PICK, Extra, Node, extra_of
+from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .primitive import REGISTRY, DuckArray, Op, Outline
 from .views import STALE, Step, adopt, registry, shares
@@ -81,6 +81,7 @@ def snapshot(v):
     return now
 
 
+@upstairs
 def refresh(t):
     """Give a view whose memory was written to a Node anew: its steps, from the root as it is now."""
     if t._node is not STALE:
@@ -261,9 +262,7 @@ def _binary(ufunc, operate, operate_in_place):
 
 def _in_place(operate, operate_in_place):
     def in_place(self, other):
-        from .writes import update  # stands above this file
-
-        return update(self, operate, operate_in_place, other)
+        return UPSTAIRS["update"](self, operate, operate_in_place, other)
 
     return in_place
 
@@ -324,9 +323,7 @@ class Tensor(ArrayMethods):
         `grad`: the cotangent of self, of its shape; 1 by default, for a Tensor of one element.
         The graph is freed on the way unless `retain_graph`.
         """
-        from .backward import backward  # the sweep stands above this file
-
-        backward(self, grad, retain_graph)
+        UPSTAIRS["backward"](self, grad, retain_graph)
 
     def detach(self):
         """A constant Tensor over the same memory, cut off from all levels of recording."""
@@ -345,9 +342,7 @@ class Tensor(ArrayMethods):
                 if len(inputs) == 2:
                     return record_binary(op, *inputs, ufunc)
                 return record_unary(op, *inputs, ufunc) if len(inputs) == 1 else record(op, inputs, {})
-        from .dispatch import dispatch_ufunc  # stands above this file
-
-        return dispatch_ufunc(ufunc, method, inputs, kwargs)
+        return UPSTAIRS["dispatch_ufunc"](ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
         op = REGISTRY.get(func)
@@ -362,17 +357,13 @@ class Tensor(ArrayMethods):
                 return record_unary(op, args[0], func)
             if "out" not in kwargs:
                 return record(op, args, kwargs)
-        from .dispatch import dispatch  # stands above this file
-
-        return dispatch(func, args, kwargs)
+        return UPSTAIRS["dispatch"](func, args, kwargs)
 
     def __getitem__(self, index):
         return record(REGISTRY[operator.getitem], (self, constant(index)), {}, operator.getitem)
 
     def __setitem__(self, index, value):
-        from .writes import assign  # stands above this file
-
-        assign(self, index, value)
+        UPSTAIRS["assign"](self, index, value)
 
     def fill(self, value):
         """Write one value everywhere."""
@@ -380,9 +371,7 @@ class Tensor(ArrayMethods):
 
     def sort(self, axis=-1):
         """Put the elements in order along `axis`, in place; `np.sort` gives a copy."""
-        from .writes import sort  # stands above this file
-
-        sort(self, axis)
+        UPSTAIRS["sort"](self, axis)
 
     def astype(self, dtype):
         """A copy in another dtype; an integer dtype gives a plain array."""

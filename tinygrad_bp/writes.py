@@ -11,6 +11,7 @@ import numpy as np
 
 from .dispatch import dispatch
 from .errors import message, outline
+from .graph import upstairs
 from .methods import constant, constants, records
 from .ops.indexing import put, put_sum
 from .primitive import REGISTRY, DuckArray, Writer
@@ -25,6 +26,7 @@ def _put_in_place(a, value, index):
     return a
 
 
+@upstairs
 def assign(target, index, value):
     """target[index] = value."""
     index, value = constants(index), _one_array(value)
@@ -43,6 +45,7 @@ def assign(target, index, value):
     )
 
 
+@upstairs
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
     kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
@@ -208,6 +211,7 @@ def plain_target(name):
     )
 
 
+@upstairs
 def call_into(fn, args, out, where=True, **kwargs):
     """fn(*args, out=out, where=where, **kwargs), where a Tensor is among the operands or is `out`."""
     target = out[0] if isinstance(out, tuple) else out
@@ -264,6 +268,7 @@ def _fill_diagonal(a, val, wrap=False):
     assign(a, places, _cycled(val, int(places.sum())))
 
 
+@upstairs
 def add_at(ufunc, a, indices, b):
     """`np.add.at` and `np.subtract.at`: a[indices] += b, once for each time a place is named."""
     name = f"np.{ufunc.__name__}.at"
@@ -278,6 +283,7 @@ def add_at(ufunc, a, indices, b):
     store(a, put_sum(a, b if ufunc is np.add else -b, index=indices))
 
 
+@upstairs
 def sort(t, axis=-1):
     """t.sort(axis): the elements of t in order, in place."""
     if axis is None:
