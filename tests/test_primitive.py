@@ -325,6 +325,7 @@ def test_ufuncs_of_several_outputs():
     np.testing.assert_array_equal(x.grad, np.arange(3.0))
 
 
+@pytest.mark.oracle
 def test_ufuncs_of_three_inputs():
     special = pytest.importorskip("scipy.special")
     bp.defvjp(

@@ -536,3 +536,22 @@ def test_complex_values_have_no_gradient():
     for transform in (bp.grad, bp.elementwise_grad, bp.jacobian):
         with pytest.raises(TypeError, match=r"use bp\.vjp"):
             transform(lambda x: x * 1j)(1.0)
+
+
+def test_array_subclasses_are_arrays_and_masked_ones_refused():
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.asmatrix([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(bp.grad(lambda x: np.sum(x * x))(matrix), [[2.0, 4.0], [6.0, 8.0]])
+    with pytest.raises(TypeError, match="masked"):
+        bp.grad(lambda x: np.sum(x * x))(np.ma.masked_array([1.0, 2.0], [0, 1]))
+
+
+def test_a_tensor_of_an_older_finished_transform_is_a_leak():
+    box = []
+    bp.grad(lambda x: (box.append(x), x * x)[1])(3.0)
+    with pytest.raises(RuntimeError, match="leaked"):
+        bp.grad(lambda z: z * box[0])(2.0)
+
+
+def test_python_complex_numbers_on_the_left():
+    assert bp.gradcheck(lambda x: np.real(np.exp(1j * x[0])) + np.abs(1j + x[1]), np.array([0.3, 2.0]))

@@ -358,3 +358,128 @@ def test_what_a_transform_saved_of_a_parameter_survives_its_update():
         w -= 100.0
     penalty.backward()
     np.testing.assert_allclose(w.grad, [0.0, 36 * 8.0, 36 * 27.0])
+
+
+@pytest.mark.parametrize("first", ["array", "result"])
+def test_a_write_beside_living_views_stays_in_its_memory(first):
+    t = bp.Tensor(np.zeros(4)) if first == "array" else bp.Tensor(np.zeros(4)) * 1.0
+    raw, view = t.data, t[1:]
+    t[0] = 5.0
+    view[0] = 6.0
+    t += 1.0
+    np.testing.assert_array_equal(raw, [6.0, 7.0, 1.0, 1.0])
+    np.testing.assert_array_equal(view.data, [7.0, 1.0, 1.0])
+
+
+def test_raw_memory_is_shared_with_a_buffer_that_records():
+    x, a = bp.Tensor([1.0, 2.0], requires_grad=True), np.zeros(2)
+    buffer = bp.Tensor(a)
+    buffer += x
+    buffer[0] = x[1] * 3
+    np.testing.assert_array_equal(a, [6.0, 2.0])
+
+
+def test_splits_of_a_constant_are_views_of_it():
+    x, c = bp.Tensor(3.0, requires_grad=True), bp.zeros(4)
+    a, _ = np.split(c, 2)
+    a[0] = x
+    np.sum(c).backward()
+    assert x.grad == 1.0
+    y = x * np.ones(4)
+    z = np.sum(y * y)
+    with bp.no_grad():
+        np.split(y, 2)[0][...] = 100.0
+    x.zero_grad()
+    z.backward()
+    assert x.grad == 8 * 3.0
+
+
+def test_real_and_imaginary_parts_are_written_apart():
+    x = bp.Tensor([1.0, 2.0], requires_grad=True)
+    t, expected = x * (1 + 2j), x.data * (1 + 2j)
+    t.real[0], expected.real[0] = 5.0, 5.0
+    t.imag[1], expected.imag[1] = 7.0, 7.0
+    np.testing.assert_array_equal(t.data, expected)
+
+    def f(x):
+        t = x * (1 + 2j)
+        t.real[0] = x[1] * x[1]
+        t.imag[1] = x[0] * 3.0
+        return np.sum(np.real(t * t))
+
+    assert bp.gradcheck(f, np.array([1.0, 2.0]), order=2)
+
+
+def test_results_of_transforms_are_the_callers_own_under_transforms():
+    def f(x):
+        y, pullback = bp.vjp(np.exp, x)
+        y[0] = 0.0
+        return np.sum(pullback(np.ones(2))[0])
+
+    np.testing.assert_allclose(bp.grad(f)(np.array([1.0, 2.0])), np.exp([1.0, 2.0]))
+
+    def g(x):
+        _, pullback = bp.vjp(lambda a, b: a + b, x, x)
+        c = x * 1.0
+        first, second = pullback(c)
+        first += 1.0
+        return np.sum(c * second)
+
+    np.testing.assert_allclose(bp.grad(g)(np.array([1.0, 2.0])), [2.0, 4.0])
+
+
+def test_arrays_whose_base_is_no_array():
+    a = np.frombuffer(bytearray(np.ones(3).tobytes()))
+    with pytest.raises(TypeError, match="leaf"):
+        bp.grad(lambda x: (operator.setitem(x[1:], 0, 5.0), np.sum(x))[1])(a)
+    np.testing.assert_array_equal(a, 1.0)
+
+
+def test_a_leaf_on_a_constants_memory_is_not_written_past():
+    x, base = bp.Tensor([1.0, 2.0], requires_grad=True), bp.zeros(2)
+    leaf = bp.Tensor(base, requires_grad=True)
+    with pytest.raises(TypeError, match="leaf"):
+        base[:] = x
+    assert leaf.requires_grad
+    np.testing.assert_array_equal(leaf.data, 0.0)
+
+
+def test_buffers_without_axes_stay_buffers():
+    x, c = bp.Tensor(2.0, requires_grad=True), bp.zeros(())
+    d = c
+    c += x
+    c += x
+    assert d is c
+    c[...] = x * 3
+    view = c[None]
+    view[:] = view * x
+    assert c.item() == 12.0
+    c.backward()
+    assert x.grad == 12.0
+
+
+def test_a_detached_view_stays_constant():
+    x, c = bp.Tensor(2.0, requires_grad=True), bp.zeros(2)
+    d = c.detach()
+    c[0] = x
+    assert c.requires_grad
+    assert not d.requires_grad
+    np.testing.assert_array_equal(d.data, [2.0, 0.0])
+
+
+def test_retained_gradients_survive_a_write_elsewhere():
+    y = bp.Tensor([1.0, 2.0, 3.0], requires_grad=True) * 1.0
+    view = y[:2].retain_grad()
+    y[0] = 5.0
+    np.sum(view * view).backward()
+    np.testing.assert_array_equal(view.grad, [10.0, 4.0])
+
+
+def test_an_observed_constant_has_the_value_of_its_time():
+    x, c = bp.Tensor(2.0, requires_grad=True), bp.Tensor([1.0, 2.0])
+    with bp.observe() as run:
+        _ = x * c
+        c[0] = 50.0
+        _ = x * c
+    values = [seen.parents[1].value.tolist() for seen in run]
+    assert values == [[1.0, 2.0], [50.0, 2.0]]

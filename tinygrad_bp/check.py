@@ -66,6 +66,7 @@ def numerical_derivative(phi: Callable[[np.ndarray], float], x: np.ndarray) -> n
     >>> numerical_derivative(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0])).round(8)
     array([2., 4.])
     """
+    x = np.asarray(x)
     derivative = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         derivative[index] = _difference(phi, x, index, 1.0)

@@ -41,7 +41,7 @@ def _record_composite(entry, args, kwargs):
     y = entry.f(*args, **kwargs)
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
-        return wrap(entry.forward(*constants(args), **constants(kwargs)))
+        return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
 
     def peel(a):
         if isinstance(a, (list, tuple)):

@@ -26,10 +26,11 @@ def upstairs(function):
 class Ambient:
     """What surrounds the code that runs: one per context, replaced and never changed."""
 
-    __slots__ = ("blocked", "level", "module", "run")
+    __slots__ = ("active", "blocked", "level", "module", "run")
 
-    def __init__(self, level=0, blocked=-1, run=None, module=None):
+    def __init__(self, level=0, blocked=-1, run=None, module=None, active=frozenset([0])):
         self.level = level  # of leaves made here
+        self.active = active  # the levels of all transforms around, and 0
         self.blocked = blocked  # levels up to this one record nothing (no_grad)
         self.run = run  # the observe() in force, or None
         self.module = module  # path of the nn.Module that is running, kept only while observed
@@ -40,6 +41,8 @@ class Ambient:
 
 AMBIENT: ContextVar[Ambient] = ContextVar("tinygrad_bp.ambient", default=Ambient())  # noqa: B039 (never changed)
 new_level = itertools.count(1).__next__
+IN_PROGRESS = {0}
+"""The levels whose transforms are running now, in any thread; a Tensor of another level has leaked."""
 next_sequence = itertools.count(1).__next__
 
 UNRETAINED = type("Unretained", (), {"__repr__": lambda self: "<gradient not retained>", "__slots__": ()})()

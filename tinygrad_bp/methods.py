@@ -14,7 +14,7 @@ import numpy as np
 from .errors import message, outline
 from .graph import AMBIENT, UNRETAINED, UPSTAIRS, extra_of, leaf_node
 from .primitive import DuckArray
-from .views import STALE, leave_family
+from .views import STALE, handle_of, leave_family
 
 
 def records(t):
@@ -129,7 +129,7 @@ class ArrayMethods(DuckArray):
         Assigning replaces a leaf's array; `t.data[...] = a` writes into it, unseen by the graph.
         """
         if self._handle is None and type(self._data) is np.ndarray:
-            self._handle = self._data.view()
+            self._handle = handle_of(self)
         return self._data if self._handle is None else self._handle
 
     @data.setter

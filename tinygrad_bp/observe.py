@@ -96,7 +96,7 @@ class Run:
     def of(self, t: Tensor) -> Seen:
         """The Seen of a Tensor that was made or used inside the block. Raises KeyError otherwise."""
         refresh(t)
-        key = id(t) if t._node is None else t._node
+        key = id(constant(t)) if t._node is None else t._node
         if key not in self._seen:
             raise KeyError(
                 message("this Tensor was not observed", got=repr(t), do="make it inside the block")
@@ -119,7 +119,7 @@ class Run:
     def _parent(self, node, i, operands, frame):
         operand = operands[i] if i < len(operands) else node.saved[i]
         parent = node.parents[i]
-        key = parent if parent is not None else id(operand)
+        key = parent if parent is not None else id(constant(operand))
         if key not in self._seen:
             value = constant(operand)
             if parent is not None and parent.op is None:
@@ -127,7 +127,7 @@ class Run:
             kind = "constant" if parent is None else "leaf"
             name = operand._name if type(operand) is Tensor else None
             self._seen[key] = Seen(kind, None, value, name)
-            self._alive.append(operand)
+            self._alive.append(constant(operand))
         seen = self._seen[key]
         if seen.name is None:
             seen.name = variable(operand, frame)

@@ -94,6 +94,8 @@ def refresh(t):
     finally:
         AMBIENT.reset(token)
     t._node = view._node
+    if t._alias.retained:
+        t._node.grad = None
     if t._name is not None:
         extra_of(t._node).name = t._name
 
@@ -213,6 +215,8 @@ def record_binary(op, a, b, forward):
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
     if type(z) is Tensor and z._node is None:
         z = z._data
+    elif type(z) is complex:  # which NumPy makes of 1j and a float64
+        z = np.complex128(z)
     keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
     parents = (left, right)
     saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
@@ -330,7 +334,7 @@ class Tensor(ArrayMethods):
         constant_view = Tensor._of(constant(self), None)
         if type(constant_view._data) is np.ndarray:
             constant_view._data = constant_view._data.view()
-            adopt(constant_view, self, ())
+            adopt(constant_view, self, (), detached=True)
         return constant_view
 
     # ---- how NumPy calls us ----------------------------------------------------------------------

@@ -16,9 +16,10 @@ import numpy as np
 from . import tree
 from .backward import Watch, own, sweep
 from .errors import message
-from .graph import AMBIENT, leaf_node, new_level
+from .graph import AMBIENT, IN_PROGRESS, leaf_node, new_level
 from .primitive import DuckArray
 from .tensor import Tensor, constant, refresh, snapshot
+from .views import View
 
 
 @contextmanager
@@ -67,26 +68,38 @@ def _input(x, level):
 
 
 def _as_float(x):
-    x = x if isinstance(x, (np.ndarray, DuckArray)) else np.asarray(x)[()]
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(message("a masked array cannot be differentiated", do="use np.where and its .data"))
+    x = x if type(x) is np.ndarray or isinstance(x, DuckArray) else np.asarray(x)[()]
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 
 def _output(y, level):
     """What a transform returns for y: its own level peeled off, and constants as plain arrays."""
-    if type(y) is not Tensor:
-        return y.copy() if type(y) is np.ndarray else y  # the caller's own: a rule may need ours
-    refresh(y)
-    if y._node is None or y._node.level == level:
-        y = y._data
-        return y if type(y) is Tensor and y._node is not None else _output(y, level)
-    if y._node.level > level:
-        raise RuntimeError(
-            message(
-                "the result depends on a Tensor that leaked out of a finished transform",
-                do="return it from the transformed function instead of storing it",
+    while type(y) is Tensor:
+        refresh(y)
+        if y._node is not None and y._node.level != level:
+            if y._node.level in IN_PROGRESS or y._node.level in AMBIENT.get().active:
+                return snapshot(y)  # the caller's own: a rule may need ours
+            raise RuntimeError(
+                message(
+                    "the result depends on a Tensor that leaked out of a finished transform",
+                    do="return it from the transformed function instead of storing it",
+                )
             )
-        )
-    return y
+        y = y._data
+    return y.copy() if type(y) is np.ndarray else y
+
+
+@contextmanager
+def _inside(level):
+    """Leaves made here belong to `level`, whose transform is in progress."""
+    IN_PROGRESS.add(level)
+    try:
+        with _surroundings(level=level, active=AMBIENT.get().active | {level}):
+            yield
+    finally:
+        IN_PROGRESS.discard(level)
 
 
 def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
@@ -103,7 +116,7 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
     given, rebuild = tree.flatten(primals)
     inputs = [_input(x, level) for x in given]
     name = _name(f)
-    with _surroundings(level=level):
+    with _inside(level):
         ys, rebuild_ys = tree.flatten(f(*rebuild(inputs)))
     if not ys or not all(isinstance(y, NUMBERS) for y in ys):
         raise TypeError(
@@ -152,7 +165,10 @@ def _result(found, primal):
         found[-1] = np.zeros(primal.shape, primal.dtype)
     g = own(found)
     if type(g) is Tensor:
-        return g._data if g._node is None else g
+        refresh(g)
+        if type(g._alias) is View and g._node is not None:
+            g = np.copy(g)  # nobody else's memory
+        return g._data if g._node is None else Tensor._of(g._data, g._node)
     return g[()] if isinstance(primal, np.generic) and isinstance(g, np.ndarray) else g
 
 

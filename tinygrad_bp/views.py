@@ -31,10 +31,12 @@ class Step:
 class View:
     """Of a Tensor that is a view: the root whose memory it shares, and the steps from there to here."""
 
-    __slots__ = ("root", "steps")
+    __slots__ = ("detached", "retained", "root", "steps")
 
-    def __init__(self, root, steps):
+    def __init__(self, root, steps, detached=False):
         self.root, self.steps = root, steps
+        self.detached = detached  # it stays constant whatever the root becomes
+        self.retained = False  # its gradient is wanted (retain_grad), whatever Node it has
 
     def of(self, array):
         """The steps, taken from `array` in the root's place."""
@@ -60,17 +62,22 @@ def shares(y, a):
     """Is y, computed by one call from a, a view of the same memory?"""
     if type(a) is np.ndarray:
         return type(y) is np.ndarray and (
-            y is a or (y.base is not None and y.base is (a if a.base is None else a.base))
+            y is a or (y.base is not None and (y.base is a or y.base is a.base))
         )
     alias = getattr(y, "_alias", None)
     return type(alias) is View and type(y) is type(a) and alias.root is root_of(a)
 
 
-def adopt(view, parent, steps):
+def adopt(view, parent, steps, detached=False):
     """Note that the Tensor `view` came from `parent` by `steps` and shares its memory."""
     alias = parent._alias
-    root, steps = (alias.root, (*alias.steps, *steps)) if type(alias) is View else (parent, steps)
-    view._alias = View(root, steps)
+    if type(alias) is View:
+        root, steps, detached = alias.root, (*alias.steps, *steps), detached or alias.detached
+    else:
+        root = parent
+    view._alias = View(root, steps, detached)
+    if type(root._data) is np.ndarray and root._data.base is None and _holders(root._data) <= _ONE_TENSOR + 1:
+        root._data = root._data.view()  # views hold their base, which must not look like a rule's hold
     if type(view._data) is np.ndarray and view._data is parent._data:
         view._data = view._data.view()
     if len(registry(root)) > 32:
@@ -115,7 +122,7 @@ def leave_family(t, value):
         heir = type(t)._of(t._data, t._node)
         heir._alias = t._alias
         for view in views:
-            view._alias = View(heir, view._alias.steps)
+            view._alias = View(heir, view._alias.steps, view._alias.detached)
     t._alias = None
 
 
@@ -136,6 +143,15 @@ class _Probe:
 _probe = _Probe()
 _probe._data = np.empty(1)
 _ONE_TENSOR = _holders(_probe._data)
+
+
+def handle_of(t):
+    """An array object on t's memory to give away, which must not look like a rule's hold."""
+    if t._data.base is None and _holders(t._data) <= _ONE_TENSOR:
+        handle = t._data
+        t._data = handle.view()
+        return handle
+    return t._data.view()
 
 
 def leased(root):

@@ -36,7 +36,12 @@ def assign(target, index, value):
         target._data[index] = constant(value)
         return
     if root is not target:
-        index = np.unravel_index(_places(target, root)[index], root.shape)
+        places = _places(target, root)[index]
+        if root.dtype.kind == "c" != target.dtype.kind:
+            value = _whole(target, root, places, value)
+        if not np.size(places):
+            return
+        index = np.unravel_index(places, root.shape) if root.shape else ...
     if isinstance(value, Tensor):
         index, value = _one_value_each(root, index, value)
     forward = put if leased(root) else _put_in_place
@@ -80,7 +85,7 @@ def store(target, result, fresh=False):
                 do="convert the value with astype",
             )
         )
-    if target is not root or not recorded or not isinstance(result, Tensor):
+    if target is not root or not recorded or not root.shape or not isinstance(result, Tensor):
         assign(target, ..., result)
         return target
     refresh(result)
@@ -89,10 +94,11 @@ def store(target, result, fresh=False):
     elif not fresh:
         result = np.copy(result)
     data = result._data
-    if views_of(root) and type(root._data) is np.ndarray and type(data) is np.ndarray:
-        old, place = root._data, np.empty_like(root._data) if leased(root) else root._data
+    arrays = type(root._data) is np.ndarray and type(data) is np.ndarray
+    if arrays and (views_of(root) or root._handle is not None or root._data.strides != data.strides):
+        place = np.empty_like(root._data) if leased(root) else root._data
         place[...] = data
-        data = place if place is not old else old
+        data = place
     _become(root, Tensor._of(data, result._node))
     return target
 
@@ -108,11 +114,12 @@ def _check(target, value):
         raise ValueError(
             message(f"a write into a read-only view: {outline(target)}", do="write into a copy, t = t.copy()")
         )
-    node, called = root._node, f" ({root.name})" if root.name else ""
-    if node is not None and node.op is None and (node.level > 0 or records(root)):
+    node = root._node
+    leaf = next((t for t in (root, *views_of(root)) if _refuses(t)), None)
+    if leaf is not None:
         raise TypeError(
             message(
-                f"a write into a leaf that requires gradients{called}",
+                f"a write into a leaf that requires gradients{f' ({leaf.name})' if leaf.name else ''}",
                 do="update parameters under bp.no_grad(); otherwise write into a copy, t = t.copy()",
             )
         )
@@ -139,6 +146,12 @@ def _check(target, value):
     return root, recorded
 
 
+def _refuses(t):
+    """Is it a leaf that is being differentiated?"""
+    node = t._node
+    return node is not None and node is not STALE and node.op is None and (node.level > 0 or records(t))
+
+
 def _one_array(value):
     """A list of Tensors cannot be written as one value; everything else can."""
     if isinstance(value, (list, tuple)):
@@ -151,7 +164,7 @@ def _one_array(value):
 def unshare(root):
     """Make sure that writing to this family's memory changes no value that a rule still needs."""
     if leased(root):
-        root._move(root._data.copy(order="K"))
+        root._move(root._data.copy(order="K").view())
         move_views(root, constant)
 
 
@@ -164,7 +177,8 @@ def _become(root, new):
     if moved:
         root._move(new._data)
     for view in views_of(root):
-        if view._node is not None or not had_node:
+        if not view._alias.detached and (view._node is not None or not had_node):
+            view._alias.retained |= view._node is not None and view._node.grad is None
             view._node = None if root._node is None else STALE
     if moved:
         move_views(root, constant)
@@ -172,7 +186,18 @@ def _become(root, new):
 
 def _places(target, root):
     """Where each element of the view stands in the root, counted in C order."""
-    return np.asarray(target._alias.of(np.arange(root.size).reshape(root.shape)))
+    places = np.arange(root.size).reshape(root.shape)
+    if root.dtype.kind == "c":  # a number's real and imaginary parts stand in one place
+        return np.real(target._alias.of(places * (1 + 1j))).astype(int)
+    return np.asarray(target._alias.of(places))
+
+
+def _whole(target, root, places, value):
+    """The complex numbers in `places` once `value` has become their real, or imaginary, part."""
+    old = np.reshape(Tensor._of(root._data, root._node), (-1,))[places]
+    if any(step.op.forward is np.imag for step in target._alias.steps):
+        return np.real(old) + 1j * value
+    return value + 1j * np.imag(old)
 
 
 def _one_value_each(root, index, value):

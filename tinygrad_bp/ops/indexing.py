@@ -37,7 +37,7 @@ def scatter(x, index, shape):
 @primitive
 def put(a, value, index):
     """A copy of a with `value` at `index`: NumPy's `a[index] = value` as a function."""
-    new = a.copy(order="K")
+    new = np.array(a, order="K")
     new[index] = value
     return new
 
@@ -45,7 +45,7 @@ def put(a, value, index):
 @primitive
 def erase(a, index):
     """A copy of a with 0 at `index`."""
-    new = a.copy(order="K")
+    new = np.array(a, order="K")
     new[index] = 0
     return new
 
@@ -53,7 +53,7 @@ def erase(a, index):
 @primitive
 def put_sum(a, value, index):
     """A copy of a with `value` added at `index`, as often as an element is named: `np.add.at` as a function."""
-    new = a.copy(order="K")
+    new = np.array(a, order="K")
     np.add.at(new, index, value)
     return new
 

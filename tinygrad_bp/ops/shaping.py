@@ -57,8 +57,9 @@ def diagonal_of(d, shape, offset=0, axis1=0, axis2=1):
 
 def _split(ary, indices_or_sections, axis=0):
     """The slices that np.split names, each a view."""
+    axis = np.lib.array_utils.normalize_axis_index(axis, ary.ndim)
     places = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
-    lead = (slice(None),) * (axis % ary.ndim)
+    lead = (slice(None),) * axis
     return [ary[(*lead, slice(place[0], place[-1] + 1) if place.size else slice(0, 0))] for place in places]
 
 
