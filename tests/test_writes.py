@@ -98,6 +98,7 @@ WRITERS = {
     "copyto, where": lambda t, v: np.copyto(t, v, where=A < 0),
     "put": lambda t, v: np.put(t, [0, 4, -1], v[0]),
     "put, repeated values": lambda t, v: np.put(t, [0, 1, 2, 3], v[0, :2]),
+    "put, no values": lambda t, v: np.put(t, [0, 1], v[:0]),
     "put, wrapped": lambda t, v: np.put(t, [7, -8], v[0], mode="wrap"),
     "place": lambda t, v: np.place(t, A > 0, v[0, :2]),
     "fill_diagonal": lambda t, v: np.fill_diagonal(t, v[0, :2]),

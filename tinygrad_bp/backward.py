@@ -59,15 +59,16 @@ def shares(node, g, watch):
             seen.check_saved(node)
             seen.receive(g)
         together = pull_together(op, g, node, kwargs) if op.together else None
+        source = op.rules if together is None else together
         for i, parent in enumerate(parents):
-            if parent is None or (together is not None and together[i] is None):
+            if parent is None or source[i] is None:
                 continue
             if together is not None:
                 share = together[i]
-            elif op.rules[i] is not None:
-                share = op.rules[i](g, node.y, *node.saved, **kwargs)
+            elif kwargs:
+                share = source[i](g, node.y, *node.saved, **kwargs)
             else:
-                continue
+                share = source[i](g, node.y, *node.saved)
             if op.elementwise and (watch.invalid or watch.selected):
                 share = watch.settle(g, share)
             try:

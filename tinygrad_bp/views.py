@@ -158,13 +158,17 @@ def leased(root):
     """Does anybody but the living Tensors hold an array of this family, as a rule's saved value would?"""
     if type(root._data) is not np.ndarray or _holders(root._data) > _ONE_TENSOR:
         return True
-    for reference, array in root._alias or ():
-        view, held = reference(), array()
+    living = []
+    for pair in root._alias or ():
+        view, held = pair[0](), pair[1]()
         if held is None:
             continue
+        living.append(pair)
         if view is None or view._data is not held or root_of(view) is not root:
             return True  # the array has outlived its Tensor, or belongs to a snapshot of this memory
         del held
         if _holders(view._data) > _ONE_TENSOR:
             return True
+    if root._alias:
+        root._alias[:] = living
     return False

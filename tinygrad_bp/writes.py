@@ -270,6 +270,8 @@ def _put_flat(a, ind, v, mode="raise"):
     if not _target(a, "np.put", v):
         np.put(a, constants(ind), constants(v), mode=mode)
         return
+    if np.size(v) == 0:
+        return  # as in NumPy
     places = np.ravel_multi_index((np.ravel(constants(ind)),), (a.size,), mode=mode) if mode != "raise" else (
         np.arange(a.size)[np.ravel(constants(ind))]
     )  # fmt: skip
