@@ -120,7 +120,9 @@ def test_imports_point_downward(path):
         if here == "ops":
             assert there in ("primitive", "errors"), f"ops sees primitive and NumPy only, not {module}"
         elif there == "ops" and here == "writes":
-            assert module == "tinygrad_bp.ops.indexing", "a write is put and scatter, which stand on primitive alone"
+            assert module == "tinygrad_bp.ops.indexing", (
+                "a write is put and scatter, which stand on primitive alone"
+            )
         elif there == "ops":
             assert floor(here) >= floor("nn"), f"{named(path)} imports {module}: NumPy is the switchboard"
         else:

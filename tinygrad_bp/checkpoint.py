@@ -26,7 +26,8 @@ def checkpoint(f: Callable) -> Callable:
 
     Derivatives of all orders are f's, also in Tensors that f closes over. f must give the same value
     both times, else the backward pass raises RuntimeError: draw random numbers outside and pass them.
-    It may write into what it made, not into its arguments. Under `bp.observe()` f runs as it is.
+    It may write into what it made, not into its arguments; other effects (writes into Tensors from
+    outside, prints) happen twice. Results share no memory with arguments. Under `bp.observe()` f runs as is.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> w = bp.Tensor(2.0, requires_grad=True)
