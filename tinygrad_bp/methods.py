@@ -298,7 +298,11 @@ class ArrayMethods(DuckArray):
 
     # products and elements
     dot = _method(np.dot)
-    clip = _method(np.clip)
+
+    def clip(self: Any, min=None, max=None):
+        """`np.clip` of this Tensor between `min` and `max`, either of which may be None."""
+        return np.clip(self, min, max)
+
     round = _method(np.round)
     conj = _method(np.conjugate)
     conjugate = _method(np.conjugate)

@@ -126,7 +126,7 @@ def op_text(vertex) -> str:
         text = f"output {settings[0] if settings else ''}"
     else:
         named = {k: _setting(v) for k, v in vertex.kwargs.items() if v is not None and v is not False}
-        keywords = [text if k == "shape" else f"{k}={text}" for k, text in named.items()]
+        keywords = [text if k in ("shape", "newshape") else f"{k}={text}" for k, text in named.items()]
         text = " ".join([symbol, *settings, *keywords])
     return short(text, LONGEST_OP)
 
