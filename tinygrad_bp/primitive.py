@@ -233,13 +233,15 @@ class Primitive:
 
     def __call__(self, *args, **kwargs):
         for a in (*args, *kwargs.values()) if kwargs else args:
+            if type(a) is np.ndarray:
+                continue
             for duck in a if isinstance(a, (list, tuple)) else (a,):
                 if isinstance(duck, DuckArray):
                     result = duck.__array_function__(self, (type(duck),), args, kwargs)
                     if result is not NotImplemented:
                         return result
         y = self.__wrapped__(*args, **kwargs)
-        if type(y) is np.ndarray and (y.base is not None or any(y is a for a in args)):
+        if type(y) is np.ndarray and (y.base is not None or id(y) in map(id, args)):
             op = REGISTRY.get(self)
             if type(op) is Op and not op.view:
                 return y.copy()  # what is not declared a view must not share memory with an argument
