@@ -17,17 +17,6 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MODULES = ["tinygrad_bp", *(m.name for m in pkgutil.walk_packages(tinygrad_bp.__path__, "tinygrad_bp."))]
 
 
-@pytest.fixture(autouse=True)
-def same_registry():
-    """A docstring may declare a rule; it must not outlive its example."""
-    from tinygrad_bp.primitive import REGISTRY
-
-    before = dict(REGISTRY)
-    yield
-    REGISTRY.clear()
-    REGISTRY.update(before)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages(page):
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
