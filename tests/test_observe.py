@@ -42,6 +42,7 @@ def test_what_is_kept_of_an_op():
     assert total.parents == [product]
     assert total.kwargs == {"axis": 0}
     assert product.kwargs == {}
+    assert (product.function, total.function, run.of(x).function) == (np.multiply, np.sum, None)
     np.testing.assert_array_equal(product.cotangent, np.ones(3))
     np.testing.assert_array_equal(product.contributions, [w.data, X])
     assert total.cotangent == 1.0

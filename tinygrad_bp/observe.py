@@ -20,14 +20,15 @@ from .tensor import Tensor, constant, refresh
 class Seen:
     """What an observed run knows of one node, leaf (or anything made before the block) or constant.
 
-    `op`: the function's name, None for leaves and constants. `value`, `cotangent`: arrays (None
-    before a backward pass). `parents`: the Seens of the operands, in order. `contributions`: for
-    each operand, the array that this node added to the operand's cotangent, or None.
+    `op`: the function's name, None for leaves and constants; `function`: the function itself, with
+    which the run can be replayed. `value`, `cotangent`: arrays (None before a backward pass).
+    `parents`: the Seens of the operands, in order. `contributions`: for each operand, the array that
+    this node added to the operand's cotangent, or None.
     """
 
     __slots__ = (
-        "contributions", "cotangent", "dtype", "fingerprints", "kind", "kwargs", "line", "module", "name",
-        "op", "parents", "shape", "value",
+        "contributions", "cotangent", "dtype", "fingerprints", "function", "kind", "kwargs", "line", "module",
+        "name", "op", "parents", "shape", "value",
     )  # fmt: skip
 
     def __init__(self, kind, op, value, name=None, module=None, line=None, parents=(), kwargs=NO_KEYWORDS):
@@ -39,7 +40,7 @@ class Seen:
         self.parents, self.kwargs = parents, kwargs
         self.contributions = [None] * len(parents)
         self.cotangent = None
-        self.fingerprints = None
+        self.fingerprints = self.function = None
 
     def __repr__(self):
         label = self.name or self.op or self.kind
@@ -110,6 +111,7 @@ class Run:
         shown = [constant(v) for v in value] if isinstance(value, (tuple, list)) else constant(value)
         kwargs = NO_KEYWORDS if node.extra is None else node.extra.kwargs
         seen = Seen("op", node.op.name, shown, None, module, where(frame), parents, kwargs)
+        seen.function = node.op.forward
         if self.guard:
             seen.fingerprints = _fingerprints(node)
         extra_of(node).seen = seen
