@@ -8,19 +8,25 @@ Read `equations.py` first, then `notation.py` and `verify.py`.
 from . import equations
 from .differences import WeightCheck, WeightRow, check_weights
 from .equations import Equations
+from .network import FiveSteps, Network, SpeedUp, pairs, speed_up
 from .notation import Notation, delta_norms, notation
 from .verify import Report, Row, verify
 
 __all__ = [
     "Equations",
+    "FiveSteps",
+    "Network",
     "Notation",
     "Report",
     "Row",
+    "SpeedUp",
     "WeightCheck",
     "WeightRow",
     "check_weights",
     "delta_norms",
     "equations",
     "notation",
+    "pairs",
+    "speed_up",
     "verify",
 ]
