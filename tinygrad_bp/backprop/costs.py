@@ -198,6 +198,7 @@ def _sit_in(net, x, y, cost, example):
         raise ValueError(message("the demon needs double precision", expected="float64", got=book.dtype))
     loss = next(node for node in reversed(book.run.nodes) if node.cotangent is not None)
 
+    @np.errstate(all="ignore")
     def move(l, j, dz):
         delta, z = float(element(book, "delta", l, j, 1)), book.z[l].T
         values = {id(book.nodes[l].z): z + dz * (np.arange(z.shape[1]) == j - 1)}
