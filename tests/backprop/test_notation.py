@@ -131,11 +131,11 @@ def shared():
 ODD = {
     "residual": (
         Odd(lambda s, x: s.v((a := np.tanh(s.u(x))) + np.tanh(s.w(a))), u=linear(3, 4), w=linear(4, 4), v=linear(4, 2)),
-        r"add joins 2 weighted inputs",
+        r"add uses the result of tanh \(test_notation",
     ),
     "skipped input": (
         Odd(lambda s, x: s.v(np.tanh(s.u(x)) + np.tanh(s.w(x))), u=linear(3, 4), w=linear(3, 4), v=linear(4, 2)),
-        r"add joins 2 weighted inputs",
+        r"add uses the result of tanh",
     ),
     "a learned slope": (
         nn.Sequential(linear(3, 4), Odd(lambda s, z: s.p * np.tanh(z), p=parameter(4)), linear(4, 2)),
@@ -152,15 +152,15 @@ ODD = {
     ),
     "reshaped inside": (
         nn.Sequential(linear(3, 8), lambda z: z[:, ::4], np.tanh),
-        r"tanh takes the shape \(5, 8\) to \(5, 2\)",
+        r"getitem uses the result of add \(test_notation",
     ),
     "a constant": (lambda x: np.tanh(x), r"nothing was recorded"),
-    "learned input": (Odd(lambda s, x: s.u(s.p), u=linear(3, 2), p=parameter(5, 3)), r"first product is the parameter"),
+    "learned input": (Odd(lambda s, x: s.u(s.p), u=linear(3, 2), p=parameter(5, 3)), r"the parameter p is in no layer"),
     "other orientation": (
-        Odd(lambda s, x: x @ s.p, p=parameter(3, 2)), r"matmul uses the parameter .* of shape \(3, 2\)"
+        Odd(lambda s, x: x @ s.p, p=parameter(3, 2)), r"parameter extra of shape \(3, 2\) stands on the other side"
     ),
     "wide bias": (
-        Odd(lambda s, x: x @ s.p.T + s.b, p=parameter(2, 3), b=parameter(5, 2)), r"is added to 2 neurons"
+        Odd(lambda s, x: x @ s.p.T + s.b, p=parameter(2, 3), b=parameter(5, 2)), r"add uses the parameter extra of shape \(5, 2\)"
     ),
     "one number for all": (nn.Sequential(linear(3, 2), np.sum), r"batch of shape \(5, 3\) to \(\)"),
 }  # fmt: skip
@@ -179,7 +179,7 @@ def test_costs_that_see_more_than_the_output_are_named():
     net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 5)
     penalty = net.layers[0].weight
 
-    with pytest.raises(ValueError, match=r"square in the cost uses weight of shape \(4, 3\).*assumption"):
+    with pytest.raises(ValueError, match=r"square in the cost uses the parameter weight of shape \(4, 3\).*assumption"):
         notation(net, x, y, lambda a, y: cost(a, y) + 0.1 * np.sum(np.square(penalty)))
 
     kept = []

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tinygrad_bp import nn
-from tinygrad_bp.backprop import Equations, verify
+from tinygrad_bp.backprop import Equations, notation, verify
 from tinygrad_bp.backprop.equations import BP1, BP2, BP3, BP4, FORMULAS
-from tinygrad_bp.backprop.verify import BY_HAND, FROM_ENGINE, GIVEN, TOLERANCE, deviation
+from tinygrad_bp.backprop.report import TOLERANCE, deviation
+from tinygrad_bp.backprop.verify import BY_HAND, FROM_ENGINE, GIVEN
 from tinygrad_bp.ops import nonlinear
 
 from .nets import F, case, cases, rules
@@ -270,9 +271,13 @@ def test_a_wrong_rule_of_the_engine_is_found_in_its_place(fn, wrong, places, dty
 
 
 def test_a_wrong_derivative_of_the_cost_is_told_from_the_equations():
-    net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 5)
+    net, x, y, _ = case([3, 4, 2], ["tanh", "sigmoid"], 5)
+
+    def cost(a, y):
+        return np.sum(np.square(a - y)) / (2 * len(a))
+
     with rules(np.square, lambda g, _y, x: g * x):
-        report = verify(net, x, y, cost)
+        report = verify(net, x, y, cost, cost_derivative=lambda a, y: a - y)
     assert failing(report) == {(row.layer, row.equation) for row in report}
     assert failing(report, one_step=True) == set()
     assert "∇_a C is not the engine's" in str(report)
@@ -379,9 +384,29 @@ def test_sigma_prime_for_a_layer_that_is_not_there():
         verify(*case([3, 4, 2], ["tanh", "sigmoid"], 5), sigma_prime={1: swish_prime})
 
 
-def test_softmax_is_not_elementwise():
-    net, x, y, cost = case([3, 4, 2], ["tanh", "softmax"], 5)
-    with pytest.raises(ValueError, match=r"layer 3 .* made of softmax.*let the cost take the logits"):
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_T7_T27_softmax_by_37(name, dtype):
+    """δ^L = (∂a^L/∂z^L)ᵀ ∇_a C, which with the log-likelihood is a^L − y."""
+    net, x, y, _ = case([3, 4, 3], ["tanh", name], 5, dtype=dtype)
+    y = np.eye(3, dtype=dtype)[[0, 2, 1, 1, 0]]
+
+    def log_likelihood(a, y):
+        return -np.sum(y * (np.log(a) if name == "softmax" else a)) / len(a)
+
+    report = verify(net, x, y, log_likelihood)
+    assert report.ok, str(report)
+    assert [row.equation for row in report][:4] == ["eq37", "BP3", "BP4", "BP2"]
+    book = notation(net, x, y, log_likelihood)
+    probabilities = book.a[3] if name == "softmax" else np.exp(book.a[3])
+    np.testing.assert_allclose(book.delta[3], probabilities - y.T, atol=10 * np.finfo(dtype).eps)
+    wrong = Equations(eq37=lambda nabla_a, da_dz: nabla_a * np.stack([np.diag(d) for d in da_dz], axis=1))
+    assert failing(verify(net, x, y, log_likelihood, equations=wrong), one_step=True) == {(3, "eq37")}
+
+
+def test_softmax_over_the_examples_is_another_thing():
+    net, x, y, cost = case([3, 4, 2], ["tanh", lambda z: F.softmax(z, 0)], 5)
+    with pytest.raises(ValueError, match=r"layer 3 .* made of softmax"):
         verify(net, x, y, cost)
 
 

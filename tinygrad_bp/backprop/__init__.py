@@ -10,7 +10,8 @@ from .differences import WeightCheck, WeightRow, check_weights
 from .equations import Equations
 from .network import FiveSteps, Network, SpeedUp, pairs, speed_up
 from .notation import Notation, delta_norms, notation
-from .verify import Report, Row, verify
+from .report import Report, Row
+from .verify import verify
 
 __all__ = [
     "Equations",

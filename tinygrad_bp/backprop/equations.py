@@ -14,7 +14,7 @@ next.
 # l is the book's name of a layer.
 # ruff: noqa: E741
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,9 +66,22 @@ def BP4(a: Layers, delta: Layers, l: int) -> np.ndarray:
     return delta[l] @ a[l - 1].T / delta[l].shape[1]
 
 
+def eq37(nabla_a: np.ndarray, da_dz: Iterable[np.ndarray]) -> np.ndarray:
+    """δ^L = (∂a^L/∂z^L)ᵀ ∇_a C (eq. 37), where BP1 ends for a σ that is not elementwise, such as softmax.
+
+    `nabla_a`: (n_L, m); `da_dz`: for each example the matrix ∂a^L_k/∂z^L_j, (n_L, n_L).
+
+    >>> import numpy as np
+    >>> eq37(np.array([[1.0], [0.0]]), [np.array([[0.25, -0.25], [-0.25, 0.25]])])
+    array([[ 0.25],
+           [-0.25]])
+    """
+    return np.stack([jacobian.T @ g for jacobian, g in zip(da_dz, nabla_a.T)], axis=1)
+
+
 @dataclass(frozen=True)
 class Equations:
-    """The four equations as one value; replace one to see that a wrong one is noticed.
+    """The equations as one value; replace one to see that a wrong one is noticed.
 
     >>> Equations(BP3=lambda delta, l: -BP3(delta, l)) == Equations()
     False
@@ -78,6 +91,7 @@ class Equations:
     BP2: Callable[..., np.ndarray] = BP2
     BP3: Callable[..., np.ndarray] = BP3
     BP4: Callable[..., np.ndarray] = BP4
+    eq37: Callable[..., np.ndarray] = eq37
 
 
 FORMULAS = {
@@ -85,6 +99,7 @@ FORMULAS = {
     "BP2": "δ^l = (w^{l+1}ᵀ δ^{l+1}) ⊙ σ′(z^l)",
     "BP3": "∂C/∂b^l = δ^l",
     "BP4": "∂C/∂w^l_jk = a^{l−1}_k δ^l_j",
+    "eq37": "δ^L = (∂a^L/∂z^L)ᵀ ∇_a C",
 }
 
 
@@ -104,6 +119,16 @@ SIGMA_PRIME: dict[str, Callable[..., np.ndarray]] = {
     "relu":       lambda z, _a: (z > 0).astype(z.dtype),
     "leaky_relu": lambda z, _a, negative_slope=0.01: np.where(z > 0, 1, negative_slope).astype(z.dtype),
     "softplus":   lambda z, _a, beta=1.0: _logistic(beta * z),
+}
+# fmt: on
+
+
+# ∂a_k/∂z_j of the activations that are not elementwise, from one example's a, as a difference of two
+# terms; `sign=1` adds up their magnitudes, which tells how much of the difference is lost to rounding.
+# fmt: off
+JACOBIAN: dict[str, Callable[..., np.ndarray]] = {
+    "softmax":     lambda a, sign=-1: np.diag(a) + sign * np.outer(a, a),
+    "log_softmax": lambda a, sign=-1: np.eye(a.size, dtype=a.dtype) + sign * np.exp(a),
 }
 # fmt: on
 

@@ -3,10 +3,10 @@
 Here you can run a net and its cost on a batch and look at the result as Nielsen writes it: layer 1 is
 the input and L the output, columns are examples, δ^l = ∂C_x/∂z^l is the error of each example.
 
-The one idea: nothing is asked of the net's classes. The run is observed (`bp.observe`), and the
-recorded graph itself is followed from the output back to the input: each weighted input z^l is a node
-`a @ weight.T + bias`, what lies between z^l and the next product is the layer's activation. The sweep
-runs as in `.backward()`, but nothing is stored, so the net stays as it was. Read `verify.py` next.
+The one idea: nothing is asked of the net's classes. The run is observed (`bp.observe`), its weighted
+inputs are found in the recorded graph (`reading.py`), and if each leads to the next one, they are the
+layers of the book. The sweep runs as in `.backward()`, but nothing is stored, so the net stays as it
+was. Read `verify.py` next.
 """
 
 # l is the book's name of a layer.
@@ -24,6 +24,7 @@ from ..nn import Linear, Module
 from ..observe import Run, Seen, observe
 from ..tensor import Tensor, constant
 from .equations import Layers
+from .reading import Reading, activation_name, read, where
 
 
 class LayerNodes(NamedTuple):
@@ -39,7 +40,7 @@ class LayerNodes(NamedTuple):
     @property
     def activation_name(self) -> str:
         """'linear', the op's name, or the names of several ops."""
-        return ", ".join(str(node.op) for node in self.activation) or "linear"
+        return activation_name(self.activation)
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,32 @@ def notation(net: Any, x: Any, y: Any, cost: Any) -> Notation:
     >>> book.sizes, book.z[2].shape, book.nodes[3].activation_name
     ((3, 5, 2), (5, 4), 'sigmoid')
     """
-    _check_frozen(net)
     x, y = as_rows(net, x, y)
+    run, output, reading = both_passes(net, x, y, cost)
+    return _in_the_books_words(run, stack(net, run, output, reading, x), reading, y)
+
+
+def both_passes(net: Any, x: Any, y: Any, cost: Any) -> tuple[Run, Any, Reading]:
+    """(the observed run of cost(net(x), y), forward and backward, net(x), what was read in the run)."""
     with observe() as run:
-        output = net(Tensor(x))
+        output = net(tree.map(Tensor, x))
+        made = len(run)
         loss = cost(output, y)
     _check_scalar(loss)
-    nodes = _stack(run, output, x)
-    _check_only_user(run, run.of(output))
-    _check_parameters(net, run, nodes)
     sweep({loss._node: np.ones(loss.shape, loss.dtype)}, False, Watch())
-    return _in_the_books_words(run, nodes, y)
+    ends = [run.of(t) for t in tree.leaves(output) if type(t) is Tensor and t.requires_grad]
+    reading = read(net, run, run.of(loss), ends, made)
+    dtypes = sorted(
+        {str(a.dtype) for u in reading.units for a in (u.z.value, *(p.a.value for p in u.products))}
+    )
+    if len(dtypes) > 1:
+        raise ValueError(
+            message(
+                "the net and its input have different dtypes", got=" and ".join(dtypes),
+                do="convert one of them with astype",
+            )
+        )  # fmt: skip
+    return run, output, reading
 
 
 def delta_norms(net: Any, x: Any, y: Any, cost: Any) -> dict[int, float]:
@@ -108,24 +124,41 @@ def delta_norms(net: Any, x: Any, y: Any, cost: Any) -> dict[int, float]:
 
 def as_rows(net: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """x and y as arrays with one example per row; lists, integers and targets in the net's own dtype."""
-    floats = [t.dtype for t in tree.leaves(net) if type(t) is Tensor and t.dtype.kind == "f"]
-    dtype = floats[0] if floats else None
-    x, y = constant(x), np.asarray(constant(y))
-    if not isinstance(x, np.ndarray) or (dtype is not None and np.can_cast(x.dtype, dtype)):
-        x = np.asarray(x, dtype)
-    elif x.dtype.kind in "iub":
-        x = x.astype(dtype or np.float64)
-    if y.dtype.kind in "fb":
-        y = y.astype(dtype or y.dtype)
-    if x.ndim == 1:
-        x, y = x[None], y[None]
-    if x.ndim != 2 or not len(x):
+    x, y = as_arrays(net, x, y)
+    if np.ndim(x) != 2 or not len(x):
+        got = x.shape if isinstance(x, np.ndarray) else type(x).__name__
         raise ValueError(
-            message(
-                "the book's notation needs a batch", expected="x of shape (m, n_1), m ≥ 1", got=f"{x.shape}"
-            )
+            message("the book's notation needs a batch", expected="x of shape (m, n_1), m ≥ 1", got=got)
         )
     return x, y
+
+
+def as_arrays(net: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """x and y as arrays in the net's own dtype, or as dicts or tuples of arrays; one example becomes a row."""
+    floats = [t.dtype for t in tree.leaves(net) if type(t) is Tensor and t.dtype.kind == "f"]
+    dtype = floats[0] if floats else None
+
+    def inputs(x):
+        x = constant(x)
+        if not isinstance(x, np.ndarray) or (dtype is not None and np.can_cast(x.dtype, dtype)):
+            return np.asarray(x, dtype)
+        return x.astype(dtype or np.float64) if x.dtype.kind in "iub" else x
+
+    def targets(y):
+        y = np.asarray(constant(y))
+        return y.astype(dtype or y.dtype) if y.dtype.kind in "fb" else y
+
+    x, y = _each(inputs, x), _each(targets, y)
+    return (x[None], _each(lambda y: y[None], y)) if np.ndim(x) == 1 else (x, y)
+
+
+def _each(f, value):
+    """f of an array or list of numbers, of each in a dict, or of each in a tuple of arrays."""
+    if isinstance(value, dict):
+        return {name: _each(f, part) for name, part in value.items()}
+    if isinstance(value, tuple) and any(isinstance(part, (np.ndarray, Tensor, dict)) for part in value):
+        return tuple(_each(f, part) for part in value)
+    return None if value is None else f(value)
 
 
 def _check_scalar(loss):
@@ -144,6 +177,64 @@ def _check_scalar(loss):
         )
 
 
+# ---- from weighted inputs to layers -----------------------------------------------------------------
+
+
+class NotAStack(ValueError):
+    """The net is something else than a stack of layers."""
+
+
+def _not_a_stack(what, node=None, do=None):
+    return NotAStack(
+        message(
+            f"this net is not a stack of layers: {what}" + (f" ({where(node)})" if node else ""),
+            expected="x @ weight.T + bias and an elementwise activation, one layer after the other",
+            do=do,
+        )
+    )
+
+
+def stack(net: Any, run: Run, output: Any, reading: Reading, x: Any) -> dict[int, LayerNodes]:
+    """The layers l = 2 … L of a run. Raises `NotAStack`, naming the first thing that is something else."""
+    _check_frozen(net)
+    end = run.of(output) if type(output) is Tensor and output.requires_grad else None
+    if end is None or end.kind != "op" or np.ndim(x) != 2 or np.shape(end.value)[:-1] != (len(x),):
+        shape = output.shape if isinstance(output, (Tensor, np.ndarray)) else type(output).__name__
+        raise _not_a_stack(f"it maps {_shape(x)} to {shape}, not to one row per example")
+    if end.cotangent is None:
+        raise ValueError(
+            message("the cost does not depend on the net's output", do="let it use its argument")
+        )
+    _check_parameters(net, run, reading)
+    nodes = {}
+    for l, unit in enumerate(reading.units, start=2):
+        product = unit.products[0]
+        if l == 2 and product.a.kind != "constant":
+            raise _not_a_stack(f"the input of its first product is {_result(product.a)}", product.node)
+        if len(unit.products) + len(unit.biases) > 2 or len(unit.products) > 1:
+            raise _not_a_stack(
+                f"{unit.z.op} joins {len(unit.products)} products, {len(unit.biases)} biases", unit.z
+            )
+        if product.transposed or not unit.rows:
+            raise _not_a_stack(f"{_result(product.parameter)} stands on the other side", product.node)
+        _check_only_user(reading, unit, l - 1)
+        bias = unit.biases[0] if unit.biases else None
+        nodes[l] = LayerNodes(product.parameter, bias, product.a, unit.z, unit.activation, unit.a)
+    if not nodes or nodes[len(nodes) + 1].a is not end:
+        raise _not_a_stack(f"its output is {_result(end)}", end)
+    return nodes
+
+
+def _shape(x):
+    return f"a batch of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
+
+
+def _result(seen):
+    if seen.kind == "leaf":
+        return f"the parameter {seen.name or '(no name)'} of shape {seen.shape}"
+    return f"the result of {seen.op}"
+
+
 def _check_frozen(net):
     """Raise if the engine is not asked for all gradients of the net's layers."""
     for path, part in net.named_modules() if isinstance(net, Module) else ():
@@ -154,144 +245,50 @@ def _check_frozen(net):
             )
 
 
-# ---- from the recorded graph to layers -----------------------------------------------------------
-
-
-def _not_a_stack(what, node=None, do=None):
-    place = [] if node is None else [p for p in (node.module, node.line) if p]
-    return ValueError(
-        message(
-            f"this net is not a stack of layers: {what}" + (f" ({', '.join(place)})" if place else ""),
-            expected="x @ weight.T + bias and an elementwise activation, one layer after the other",
-            do=do,
-        )
-    )
-
-
-def _stack(run, output, x):
-    """The layers l = 2 … L, found by following the graph from the output back to the input."""
-    found = []
-    a = run.of(output) if type(output) is Tensor and output.requires_grad else None
-    if a is None or a.kind != "op" or a.value.ndim != 2 or len(a.value) != len(x):
-        shape = output.shape if isinstance(output, (Tensor, np.ndarray)) else type(output).__name__
-        raise _not_a_stack(f"it maps a batch of shape {x.shape} to {shape}, not to one row per example")
-    while a.kind == "op":
-        z, activation = _weighted_input(a)
-        a_in, weight, bias = _affine(z)
-        if bias is not None and bias.value.size != z.shape[1]:
-            raise _not_a_stack(f"the bias {_label(bias)} is added to {z.shape[1]} neurons", z)
-        if a.shape != z.shape:
-            raise _not_a_stack(f"{a.op} takes the shape {z.shape} to {a.shape}", a)
-        found.append(LayerNodes(weight, bias, a_in, z, activation, a))
-        a = a_in
-    if a.kind == "leaf":
-        raise _not_a_stack(f"the input of its first product is the parameter {_label(a)}")
-    return {l: nodes for l, nodes in enumerate(reversed(found), start=2)}
-
-
-def _affine(node):
-    """(a, weight, bias) of a node a @ weight.T + bias; bias is None without one; None for other nodes."""
-    if node.op == "add":
-        for product, bias in (node.parents, node.parents[::-1]):
-            if product.op == "matmul" and bias.kind == "leaf":
-                found = _affine(product)
-                return found and (*found[:2], bias)
-    if node.op == "matmul" and node.parents[1].op == "transpose":
-        weight = node.parents[1].parents[0]
-        if weight.kind == "leaf" and weight.value.ndim == 2:
-            return node.parents[0], weight, None
-    return None
-
-
-def _weighted_input(a):
-    """(z, the ops from z to a in the order in which they ran), where z is the one weighted input behind a."""
-    pending: list = [(a, a)]  # (node, whoever uses it)
-    seen: set[int] = set()
-    inputs, ops = [], []
-    while pending:
-        node, user = pending.pop()
-        if id(node) in seen or node.kind == "constant":
-            continue
-        seen.add(id(node))
-        if node.kind == "leaf":
-            raise _not_a_stack(f"{user.op} uses the parameter {_label(node)}", user)
-        if _affine(node):
-            inputs.append(node)
-        else:
-            ops.append(node)
-            pending += [(parent, node) for parent in reversed(node.parents)]
-    if len(inputs) != 1:
-        raise _not_a_stack(f"{ops[0].op} joins {len(inputs)} weighted inputs", ops[0])
-    return inputs[0], tuple(reversed(ops))
-
-
-def _label(seen):
-    return f"{seen.name or '(no name)'} of shape {seen.shape}"
-
-
-def _check_only_user(run, output):
-    """Raise if anything but the next layer uses a parameter, a z or an a: the cost, say, or a penalty."""
-    stack, pending = {}, [output]
-    while pending:
-        node = pending.pop()
-        if node.kind != "constant" and id(node) not in stack:
-            stack[id(node)] = node
-            pending += node.parents
-    for node in run:
-        used = [p for p in node.parents if id(p) in stack and p is not output]
-        if id(node) not in stack and used:
-            what = _label(used[0]) if used[0].kind == "leaf" else f"the result of {used[0].op}"
-            raise _not_a_stack(
-                f"{node.op} in the cost uses {what}", node,
-                do="leave penalties out: the cost must be a function of the output activations and y alone "
-                "(the book's second assumption)",
-            )  # fmt: skip
-
-
-def _check_parameters(net, run, nodes):
+def _check_parameters(net, run, reading):
     """Raise unless each layer has parameters of its own, and every parameter of the net is in a layer."""
-    used = [seen for layer in nodes.values() for seen in (layer.weight, layer.bias) if seen is not None]
-    if len({id(seen) for seen in used}) < len(used):
-        twice = next(seen for seen in used if sum(other is seen for other in used) > 1)
-        raise _not_a_stack(f"two layers share the parameter {_label(twice)}")
+    used = [seen for unit in reading.units for seen in (*(p.parameter for p in unit.products), *unit.biases)]
+    for seen in reading.leaves:
+        if sum(other is seen for other in used) > 1:
+            raise _not_a_stack(f"two layers share {_result(seen)}")
+        for edge, _ in reading.elsewhere(seen):
+            if id(edge.node) not in reading.cost or any(other is seen for other in used):
+                raise _only_user(reading, edge, seen)
     for name, t in tree.named_leaves(net):
-        if type(t) is Tensor and not any(_is(seen, run, t) for seen in used):
+        if type(t) is Tensor and not any(reading.names[id(seen)] == name for seen in used):
             raise _not_a_stack(f"the parameter {name} is in no layer of it")
 
 
-def _is(seen, run, t):
-    """Is this the Seen of the Tensor t?"""
-    try:
-        return run.of(t) is seen
-    except KeyError:  # the run did not come across t
-        return False
+def _check_only_user(reading, unit, after):
+    """Raise if anything but the next layer uses an a: the cost, say, or a second branch."""
+    for edge in reading.users[id(unit.a)]:
+        in_cost = id(edge.node) in reading.cost and id(unit.a) in reading.outputs
+        if not in_cost and reading.textbook.get((id(edge.node), edge.i)) != after:
+            raise _only_user(reading, edge, unit.a)
+
+
+def _only_user(reading, edge, seen):
+    if id(edge.node) not in reading.cost:
+        return _not_a_stack(f"{edge.node.op} uses {_result(seen)}", edge.node)
+    return _not_a_stack(
+        f"{edge.node.op} in the cost uses {_result(seen)}", edge.node,
+        do="leave penalties out: the cost must be a function of the output activations and y alone "
+        "(the book's second assumption)",
+    )  # fmt: skip
 
 
 # ---- from layers to the book's words -------------------------------------------------------------
 
 
-def _in_the_books_words(run, nodes, y):
+def _in_the_books_words(run, nodes, reading, y):
     layers, L = range(2, len(nodes) + 2), len(nodes) + 1
     m = nodes[L].a.shape[0]
-    values = [seen.value for l in layers for seen in (nodes[l].weight, nodes[l].a_in, nodes[l].z, nodes[l].a)]
-    dtypes = sorted({str(value.dtype) for value in values})
-    if len(dtypes) > 1:
-        raise ValueError(
-            message(
-                "the net and its input have different dtypes", got=" and ".join(dtypes),
-                do="convert one of them with astype",
-            )
-        )  # fmt: skip
-    if nodes[L].a.cotangent is None:
-        raise ValueError(
-            message("the cost does not depend on the net's output", do="let it use its argument")
-        )
     biased = [l for l in layers if nodes[l].bias is not None]
     return Notation(
         L=L,
         m=m,
         sizes=(nodes[2].a_in.shape[1], *(nodes[l].z.shape[1] for l in layers)),
-        dtype=np.dtype(dtypes[0]),
+        dtype=nodes[L].z.value.dtype,
         w={l: _frozen(nodes[l].weight.value) for l in layers},
         b={l: _frozen(nodes[l].bias.value.reshape(-1, 1)) for l in biased},
         z={l: _frozen(nodes[l].z.value.T) for l in layers},
