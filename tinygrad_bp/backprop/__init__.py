@@ -6,16 +6,22 @@ Read `equations.py` first, then `notation.py` and `verify.py`.
 """
 
 from . import equations
+from .diagnose import Diagnosis, Finding, LayerHealth, diagnose
 from .differences import WeightCheck, WeightRow, check_weights
 from .equations import Equations
+from .experiments import Curves, choices_of_sigma, learning_curves, saturated_start
 from .network import FiveSteps, Network, SpeedUp, pairs, speed_up
 from .notation import Notation, delta_norms, notation
 from .report import Report, Row
 from .verify import verify
 
 __all__ = [
+    "Curves",
+    "Diagnosis",
     "Equations",
+    "Finding",
     "FiveSteps",
+    "LayerHealth",
     "Network",
     "Notation",
     "Report",
@@ -24,10 +30,14 @@ __all__ = [
     "WeightCheck",
     "WeightRow",
     "check_weights",
+    "choices_of_sigma",
     "delta_norms",
+    "diagnose",
     "equations",
+    "learning_curves",
     "notation",
     "pairs",
+    "saturated_start",
     "speed_up",
     "verify",
 ]
