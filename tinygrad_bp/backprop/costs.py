@@ -59,7 +59,7 @@ def check_cost(cost: Callable, a: Any = 3, y: Any = None, net: Any = None, rng: 
             message("check_cost compares examples", expected="two or more, each with its y", got=got)
         )
     learned = type(y) is Tensor and y.requires_grad
-    with observe() as run:
+    with observe() as run, np.errstate(all="ignore"):
         output = Tensor(x, requires_grad=True) if net is None else net(Tensor(x))
         loss = cost(output, Tensor(target, requires_grad=True, name="y") if learned else target)
     if type(loss) is not Tensor or not loss.requires_grad:
@@ -158,11 +158,10 @@ def demon(
     """
     C_x, _, move = _sit_in(net, x, y, cost, example)
     moves = [move(l, j, float(dz)) for dz in (0.5 ** np.arange(2, 13) if steps is None else steps)]
-    seen = sorted(
-        (abs(row.dz), abs(row.remainder)) for row in moves if abs(row.remainder) > 1e-12 * abs(C_x)
-    )[:3]
-    order = np.diff(np.log(seen)[::2, 1])[0] / np.diff(np.log(seen)[::2, 0])[0] if len(seen) == 3 else np.inf
-    footer = f"the remainder falls as Δz^{order:.2f}" if len(seen) == 3 else "no remainder above rounding"
+    seen = [row for row in moves if not abs(row.remainder) <= 1e-12 * abs(C_x)]  # NaN, too
+    b, _, a = sorted(seen, key=lambda row: abs(row.dz))[:3] if len(seen) > 2 else (None,) * 3
+    order = np.log(abs(a.remainder / b.remainder)) / np.log(abs(a.dz / b.dz)) if b else np.inf
+    footer = f"the remainder falls as Δz^{order:.2f}" if b else "no remainder above rounding"
     title = f"The demon at z^{l}_{j}, example {example}: C_x = {C_x:.6g}"
     return Table(title, _HEADER, tuple(moves), bool(order >= 1.9), footer)
 
