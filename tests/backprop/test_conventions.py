@@ -15,7 +15,7 @@ import tinygrad_bp as bp
 from tinygrad_bp import nn
 from tinygrad_bp.backprop import notation
 from tinygrad_bp.backprop.conventions import NG, as_ng, as_nn, check_ng, dictionary, element, run_table
-from tinygrad_bp.backprop.verify import deviation
+from tinygrad_bp.backprop.report import deviation
 
 from .nets import F, case, cases, rules
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_bp as bp
 from tinygrad_bp.backprop import notation
 from tinygrad_bp.backprop.conventions import element, run_table
-from tinygrad_bp.backprop.verify import deviation
+from tinygrad_bp.backprop.report import deviation
 
 from .nets import F, case, cases
 

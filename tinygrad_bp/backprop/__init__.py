@@ -6,6 +6,8 @@ Read `equations.py` first, then `notation.py` and `verify.py`.
 """
 
 from . import equations
+from .conventions import Ng, Table, as_ng, as_nn, check_ng, dictionary, element, run_table
+from .costs import check_cost, demon, good_demon
 from .diagnose import Diagnosis, Finding, LayerHealth, diagnose
 from .differences import WeightCheck, WeightRow, check_weights
 from .equations import Equations
@@ -23,20 +25,31 @@ __all__ = [
     "FiveSteps",
     "LayerHealth",
     "Network",
+    "Ng",
     "Notation",
     "Report",
     "Row",
     "SpeedUp",
+    "Table",
     "WeightCheck",
     "WeightRow",
+    "as_ng",
+    "as_nn",
+    "check_cost",
+    "check_ng",
     "check_weights",
     "choices_of_sigma",
     "delta_norms",
+    "demon",
     "diagnose",
+    "dictionary",
+    "element",
     "equations",
+    "good_demon",
     "learning_curves",
     "notation",
     "pairs",
+    "run_table",
     "saturated_start",
     "speed_up",
     "verify",

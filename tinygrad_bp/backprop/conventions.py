@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import message
 from .equations import SIGMA_PRIME
 from .notation import Notation, notation
-from .verify import TOLERANCE, deviation, ratio
+from .report import TOLERANCE, deviation, ratio
 
 
 @dataclass(frozen=True)

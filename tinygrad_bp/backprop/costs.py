@@ -27,7 +27,7 @@ from ..tensor import Tensor, constant
 from ..transforms import no_grad, value_and_grad
 from .conventions import Table, element
 from .notation import as_rows, notation
-from .verify import TOLERANCE
+from .report import TOLERANCE
 
 ASSUMPTIONS = {1: "A mean over the examples", 2: "A function of a^L alone"}
 Breach = namedtuple("Breach", "assumption what expected found")
