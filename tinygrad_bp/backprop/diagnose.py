@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import message
 from ..transforms import grad
+from .conventions import Table
 from .equations import SIGMA_PRIME
 from .notation import Notation, as_rows, notation
 
@@ -51,23 +52,11 @@ MIDDLE = {"sigmoid": 0.5, "tanh": 0.0}
 MIXING = {"softmax", "log_softmax", "logsumexp", "sum", "mean", "max", "min"}
 """Ops that are not elementwise: there is no σ′, but (37)."""
 
-COLUMNS = [
-    "layer",
-    "module",
-    "σ",
-    "neurons",
-    "σ′≈0",
-    "stuck",
-    "unheard",
-    "a≈0",
-    "‖δ^l‖",
-    "ratio",
-    "factor",
-    "step",
-]
 LEGEND = """σ′≈0: share of σ′(z^l); stuck: neurons flat for every example; unheard: neurons with ∂C/∂a^l ≈ 0;
 a≈0: share of the inputs a^{l−1}; ratio: ‖δ^l‖/‖δ^{l+1}‖ ≤ factor: ‖Σ′(z^l)(w^{l+1})ᵀ‖ of (35); step: η‖∂C/∂w‖/‖w‖"""
 # fmt: off
+COLUMNS = ("layer", "module", "σ", "neurons", "σ′≈0", "stuck", "unheard", "a≈0", "‖δ^l‖", "ratio", "factor",
+           "step")
 SENTENCES = {
     "saturated": "{place} is saturated, σ′(z^{l}) ≈ 0 in {row.flat:.0%} of {n} neurons × {m} examples, as its {cause}: "
                  "σ′ is a factor of δ^{l} (BP2; ‖δ^{l}‖ is {row.ratio:.1g} times the next layer's), so weights (BP4) and "
@@ -176,10 +165,8 @@ class Diagnosis:
         sizes = "-".join(map(str, self.book.sizes))
         told = [f"{i}. {found.kind}: {found.text}." for i, found in enumerate(self.findings, start=1)]
         title = f"Diagnosis of a net of sizes {sizes}, {self.book.dtype}, on {self.book.m} examples"
-        table = [COLUMNS, *map(_cells, self.layers)]
-        widths = [max(map(len, column)) for column in zip(*table)]
-        lines = ["  ".join(cell.rjust(n) for cell, n in zip(row, widths)) for row in table]
-        return "\n".join([title, "", *lines, "", LEGEND, "", *(told or ["no findings"])])
+        table = Table(title, COLUMNS, tuple(map(_cells, self.layers)), footer=LEGEND)
+        return "\n".join([str(table), "", *(told or ["no findings"])])
 
 
 def diagnose(net: Any, x: Any, y: Any, cost: Callable, *, eta: float | None = None) -> Diagnosis:
@@ -208,10 +195,10 @@ def diagnose(net: Any, x: Any, y: Any, cost: Callable, *, eta: float | None = No
 
 
 def _cells(row):
-    counts = [f"{row.flat:.0%}", f"{row.stuck.sum()}", f"{row.unheard.sum()}", f"{row.low.mean():.0%}"]
-    norms = [f"{norm:.1e}" for norm in (row.delta_norm, row.ratio, row.factor, row.step)]
-    cells = [str(row.layer), row.module, row.activation, str(len(row.stuck)), *counts, *norms]
-    return ["–" if cell.startswith("nan") else cell for cell in cells]
+    counts = row.flat, int(row.stuck.sum()), int(row.unheard.sum()), float(row.low.mean())
+    norms = row.delta_norm, row.ratio, row.factor, row.step
+    cells = row.layer, row.module, row.activation, len(row.stuck), *counts, *norms
+    return tuple("–" if cell != cell else cell for cell in cells)
 
 
 # ---- the factors -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ..nn.functional import binary_cross_entropy, leaky_relu, quadratic_cost, re
 from ..optim import SGD
 from ..tensor import Tensor, constant
 from ..transforms import no_grad
+from .conventions import Table
 from .notation import as_rows
 
 
@@ -47,13 +48,10 @@ class Curves:
         return int(there[0]) if len(there) else None
 
     def __str__(self) -> str:
-        lines = [f"{self.measure:<20}  at first  at the end  epochs to half"]
-        for name, errors in self.errors.items():
-            half = self.epochs_to(name)
-            lines.append(
-                f"{name:<20}  {errors[0]:>8.3g}  {errors[-1]:>10.3g}  {'never' if half is None else half:>14}"
-            )
-        return "\n".join(lines)
+        rows = [(name, float(e[0]), float(e[-1]), self.epochs_to(name)) for name, e in self.errors.items()]
+        return str(
+            Table("Learning curves", (self.measure, "at first", "at the end", "epochs to half"), tuple(rows))
+        )
 
 
 def learning_curves(
