@@ -18,6 +18,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"primitive"},
     {"graph"},
     {"views"},
+    {"common_memory"},
     {"methods"},
     {"tensor"},
     {"creators", "dispatch"},

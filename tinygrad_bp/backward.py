@@ -6,6 +6,7 @@ All state of a sweep is its own: nothing is marked on the graph, so sweeps may r
 and may be interrupted. Read `transforms.py` next, or `ops/` for the rules themselves.
 """
 
+import functools
 import sys
 import threading
 import weakref
@@ -34,6 +35,8 @@ def sweep(cotangents, retain_graph, watch):
             g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
             if node.grad is not UNRETAINED:
                 gradients[node] = g
+            if node.op is None:
+                continue
             for parent, share in shares(node, g, watch):
                 if parent in cotangents:
                     cotangents[parent] = cotangents[parent] + share
@@ -47,37 +50,33 @@ def sweep(cotangents, retain_graph, watch):
 
 def shares(node, g, watch):
     """[(parent, ∂C/∂node ∂node/∂parent)] by the op's rules, in each parent's shape and dtype."""
-    op, parents = node.op, node.parents
-    if op is None:
-        return ()
+    op, parents, extra, found = node.op, node.parents, node.extra, []
     if parents is None:
         raise FreedGraph(_freed(node))
-    kwargs, seen = (NO_KEYWORDS, None) if node.extra is None else (node.extra.kwargs, node.extra.seen)
-    found = []
+    kwargs, seen = (NO_KEYWORDS, None) if extra is None else (extra.kwargs, extra.seen)
     try:
         if seen is not None:
             seen.check_saved(node)
             seen.receive(g)
         together = pull_together(op, g, node, kwargs) if op.together else None
-        source = op.rules if together is None else together
+        source = together or op.rules
         for i, parent in enumerate(parents):
-            if parent is None or source[i] is None:
+            share = source[i]
+            if parent is None or share is None:
                 continue
-            if together is not None:
-                share = together[i]
-            elif kwargs:
-                share = source[i](g, node.y, *node.saved, **kwargs)
-            else:
-                share = source[i](g, node.y, *node.saved)
+            if together is None:
+                share = share(g, node.y, *node.saved, **kwargs) if kwargs else share(g, node.y, *node.saved)
             if op.elementwise and (watch.invalid or watch.selected):
                 share = watch.settle(g, share)
             try:
                 fits = share.shape == parent.shape and share.dtype is parent.dtype
             except AttributeError:  # a Python number, or something worse
                 fits = False
-            found.append((parent, share if fits else project(share, op, i, parent, node.shape)))
+            if not fits:
+                share = project(share, op, i, parent, node.shape)
             if seen is not None:
-                seen.hand_on(i, found[-1][1])
+                seen.hand_on(i, share)
+            found.append((parent, share))
     except Exception as error:
         error.add_note(f"raised in the backward pass through {_place(node)}{_unkept(error)}")
         raise
@@ -130,15 +129,11 @@ class Watch:
 
 def project(share, op, i, parent, output):
     """`share` summed over the axes that were broadcast to shape `output`, and in the parent's dtype."""
-    if (
-        op.elementwise
-        and type(share) is np.ndarray
-        and share.ndim == 2
-        and share.shape == output
-        and output[1:] == parent.shape
-    ):
-        share = np.add.reduce(share, 0)  # a bias under its batch: the commonest case, without a search
-    elif not isinstance(share, (np.ndarray, np.generic, DuckArray)):
+    if op.elementwise and type(share) is np.ndarray and share.shape == output and output[1:] == parent.shape:
+        share = _column_sums(share)  # a bias under its batch: the commonest case, without a search
+    if share.__class__ is np.ndarray and share.shape == parent.shape and share.dtype is parent.dtype:
+        return share
+    if not isinstance(share, (np.ndarray, np.generic, DuckArray)):
         share = np.asarray(share)
     if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
         raise GradientShape(
@@ -168,6 +163,18 @@ def project(share, op, i, parent, output):
             share = np.real(share)
         share = share.astype(parent.dtype)
     return share
+
+
+def _column_sums(g):
+    """Σ_i g[i]: for matrices as a product, which is twice as quick."""
+    if g.ndim == 2 and g.dtype.char in "fd" and len(g) <= 1024:
+        return _ones(len(g), g.dtype.char).dot(g)
+    return np.add.reduce(g, 0)
+
+
+@functools.cache
+def _ones(n, dtype):
+    return np.ones(n, dtype)
 
 
 def _fits(shape, target, output, broadcasts):
@@ -236,8 +243,9 @@ def backward(t, grad=None, retain_graph=False):
     gradients = sweep({node: _cotangent_of(t, grad)}, retain_graph, Watch(selected=grad is not None))
     leaves, values = list(gradients), list(gradients.values())
     del gradients
-    while leaves:
-        accumulate(leaves.pop(), own(values))
+    with _lock:
+        while leaves:
+            accumulate(leaves.pop(), own(values))
 
 
 def _cotangent_of(t, grad):
@@ -274,15 +282,14 @@ _lock = threading.Lock()
 
 
 def accumulate(leaf, g):
-    """Add g to the leaf's gradient; threads take turns."""
-    with _lock:
-        if leaf.grad is None:
-            leaf.grad = g
-            return
-        old, used = leaf.grad, None if leaf.extra is None else leaf.extra.used
-        leaf.grad = own([old + g])
-        if used is not None and used[0]() is old and np.any(old):
-            leaf.extra.used = weakref.ref(leaf.grad), True
+    """Add g to the leaf's gradient; under the lock, so that threads take turns."""
+    if leaf.grad is None:
+        leaf.grad = g
+        return
+    old, used = leaf.grad, None if leaf.extra is None else leaf.extra.used
+    leaf.grad = own([old + g])
+    if used is not None and used[0]() is old and np.any(old):
+        leaf.extra.used = weakref.ref(leaf.grad), True
 
 
 def used_before(leaf):

@@ -30,8 +30,26 @@ def dispatch(fn, args, kwargs):
     if type(entry) is Composite:
         return _record_composite(entry, args, kwargs)
     if type(entry) is Nondifferentiable or not any(map(records, tensors_in([*args, *kwargs.values()]))):
-        return fn(*constants(args), **constants(kwargs))
+        y = fn(*constants(args), **constants(kwargs))
+        return _over_common_memory(
+            y, list(tensors_in([*args, *kwargs.values()])), type(entry) is Nondifferentiable
+        )
     raise no_rule(fn, entry.advice if type(entry) is Refused else None)
+
+
+def _over_common_memory(y, tensors, plain):
+    """y, but no view of a Tensor's memory in it unseen: a Tensor instead, or a copy where arrays are due."""
+    if isinstance(y, (list, tuple)):
+        return like(y, [_over_common_memory(part, tensors, plain) for part in y])
+    if type(y) is not np.ndarray:
+        return y
+    if not any(y is t._data or (y.base is not None and np.may_share_memory(y, t._data)) for t in tensors):
+        return y
+    if plain:
+        return y.copy()
+    for t in tensors:
+        t.data  # noqa: B018 (from now on its memory is known as common)
+    return Tensor(y)
 
 
 def _record_composite(entry, args, kwargs):

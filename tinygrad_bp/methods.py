@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .common_memory import note
 from .errors import message, outline
 from .graph import AMBIENT, UNRETAINED, UPSTAIRS, extra_of, leaf_node
 from .primitive import DuckArray
@@ -130,6 +131,7 @@ class ArrayMethods(DuckArray):
         """
         if self._handle is None and type(self._data) is np.ndarray:
             self._handle = handle_of(self)
+            note(self)
         return self._data if self._handle is None else self._handle
 
     @data.setter
@@ -158,6 +160,8 @@ class ArrayMethods(DuckArray):
             leave_family(self, value)
         self._handle = value if type(value) is np.ndarray else None
         self._data = value if self._handle is None else value.view()
+        if self._handle is not None:
+            note(self)
 
     def _move(self, data):
         """The value is elsewhere from now on."""

@@ -222,6 +222,9 @@ REGISTRY: dict[Any, Op | Composite | Nondifferentiable | Refused | Writer] = {}
 """NumPy's own functions, and our primitives -> how they are differentiated."""
 
 
+_NO_DUCKS = frozenset({np.ndarray, np.float32, np.float64, float, int, bool})
+
+
 class Primitive:
     """A function of the user's own that Tensors record as one op; made by `primitive`."""
 
@@ -233,7 +236,7 @@ class Primitive:
 
     def __call__(self, *args, **kwargs):
         for a in (*args, *kwargs.values()) if kwargs else args:
-            if type(a) is np.ndarray:
+            if type(a) in _NO_DUCKS:
                 continue
             for duck in a if isinstance(a, (list, tuple)) else (a,):
                 if isinstance(duck, DuckArray):

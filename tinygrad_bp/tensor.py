@@ -13,6 +13,7 @@ import operator
 
 import numpy as np
 
+from .common_memory import note
 from .errors import NotDifferentiable, message, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
@@ -185,20 +186,16 @@ def record_unary(op, x, forward):
 
 
 def record_binary(op, a, b, forward):
-    """`record` for two operands of one elementwise ufunc (or matmul) and no keywords."""
+    """`record` for two operands, no keywords, and a result that is no view."""
     left = right = None
     x, y = a, b
     if type(a) is Tensor:
         left, x = a._node, a._data
-    elif type(a) in LISTS:
-        return record(op, (a, b), {})
     if type(b) is Tensor:
         right, y = b._node, b._data
-    elif type(b) in LISTS:
-        return record(op, (a, b), {})
+    if (left is None and right is None) or type(x) in LISTS or type(y) in LISTS:
+        return record(op, (a, b), {}, forward)
     if left is None:
-        if right is None:
-            return record(op, (a, b), {}, forward)
         level, mask = right.level, 2
     else:
         level, mask = left.level, 1
@@ -215,11 +212,14 @@ def record_binary(op, a, b, forward):
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
     if type(z) is Tensor and z._node is None:
         z = z._data
-    elif type(z) is complex:  # which NumPy makes of 1j and a float64
-        z = np.complex128(z)
+    elif not isinstance(z, ARRAYS):  # 1j times a float64, several outputs
+        return record(op, (a, b), {}, forward)
     keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
     parents = (left, right)
-    saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
+    if op.elementwise or mask == 3:
+        saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
+    else:
+        saved = x if keep_x else left or _outline(x, op), y if keep_y else right or _outline(y, op)
     node = Node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
     if ambient.run is not None:
         return _finish(z, node, (a, b), ambient)
@@ -306,6 +306,8 @@ class Tensor(ArrayMethods):
         self._node = self._name = self._alias = None
         if type(given) is Tensor and shares(data, constant(given)):
             adopt(self, given, ())
+        elif self._handle is not None:
+            note(self)
         if name is not None:
             self.name = name
         if requires_grad:
@@ -351,14 +353,11 @@ class Tensor(ArrayMethods):
     def __array_function__(self, func, types, args, kwargs):
         op = REGISTRY.get(func)
         if type(op) is Op:
-            if (
-                len(args) == 1
-                and not kwargs
-                and op.count == 1
-                and not op.together
-                and type(args[0]) is Tensor
-            ):
-                return record_unary(op, args[0], func)
+            if not kwargs and not op.together and len(args) == op.count:
+                if op.count == 1 and type(args[0]) is Tensor:
+                    return record_unary(op, args[0], func)
+                if op.count == 2 and not op.view:
+                    return record_binary(op, *args, func)
             if "out" not in kwargs:
                 return record(op, args, kwargs)
         return UPSTAIRS["dispatch"](func, args, kwargs)

@@ -76,18 +76,25 @@ def adopt(view, parent, steps, detached=False):
     else:
         root = parent
     view._alias = View(root, steps, detached)
-    if type(root._data) is np.ndarray and root._data.base is None and _holders(root._data) <= _ONE_TENSOR + 1:
-        root._data = root._data.view()  # views hold their base, which must not look like a rule's hold
-    if type(view._data) is np.ndarray and view._data is parent._data:
+    data = root._data
+    if type(data) is np.ndarray and data.base is None and _holders(data) <= _ONE_TENSOR + 2:
+        root._data = data.view()  # views hold their base, which must not look like a rule's hold
+    if view._data is parent._data and type(view._data) is np.ndarray:
         view._data = view._data.view()
-    if len(registry(root)) > 32:
-        root._alias[:] = [pair for pair in root._alias if pair[0]() is not None or pair[1]() is not None]
-    _register(view, root)
+    family = root._alias
+    if family is None:
+        family = root._alias = []
+    elif len(family) > 32:
+        family[:] = [pair for pair in family if pair[0]() is not None or pair[1]() is not None]
+    _register(view, family)
 
 
-def _register(view, root):
+def _register(view, family):
     array = view._data
-    root._alias.append((weakref.ref(view), weakref.ref(array) if type(array) is np.ndarray else _nothing))
+    family.append((_weakly(view), _weakly(array) if type(array) is np.ndarray else _nothing))
+
+
+_weakly = weakref.ref
 
 
 def _nothing():
@@ -107,7 +114,7 @@ def move_views(root, plain):
     for view in views:
         array = view._alias.of(root._data)
         view._move(plain(array) if view._node is None else array)
-        _register(view, root)
+        _register(view, root._alias)
 
 
 def leave_family(t, value):

@@ -9,6 +9,7 @@ Read `backward.py` next.
 
 import numpy as np
 
+from . import common_memory
 from .dispatch import dispatch
 from .errors import message, outline
 from .graph import upstairs
@@ -35,6 +36,7 @@ def assign(target, index, value):
         unshare(root)
         target._data[index] = constant(value)
         return
+    common_memory.check(root, recorded)
     if root is not target:
         places = _places(target, root)[index]
         if root.dtype.kind == "c" != target.dtype.kind:
@@ -89,6 +91,7 @@ def store(target, result, fresh=False):
         assign(target, ..., result)
         return target
     refresh(result)
+    common_memory.check(root, recorded)
     if result.dtype != target.dtype:
         result = result.astype(target.dtype)
     elif not fresh:
@@ -163,6 +166,7 @@ def _one_array(value):
 
 def unshare(root):
     """Make sure that writing to this family's memory changes no value that a rule still needs."""
+    common_memory.check(root, False)
     if leased(root):
         root._move(root._data.copy(order="K").view())
         move_views(root, constant)

@@ -310,6 +310,10 @@ OPS: dict[Any, Row] = {
         case(A(0), A(0)), case(A(2, 0), A(0, 3)), case(A(0, 3), A(3, 2)), case(A(2, 3), A(3, 0)), case(A(0, 2), A(2)),
         case(A(2, 2, 0), A(0, 3)), case(A(2, 3), A(0, 3, 2)), case(A(2, 2, 0), A(2, 0, 2)),
     ),
+    np.vdot: row(
+        case(A(3), A(3)), case(A(2, 3), A(2, 3)), case(A(2, 3), A(6)), case(A(3, 2), A(2, 3)), case(A(), A()),
+        case(A(1), A()), case(A(0), A(0, 2)), case(A(2), [1.0, 2.0]), complex=True,
+    ),
     np.outer: row(
         case(A(2), A(3)), case(A(2, 2), A(3, 1)), case(A(), A(2)), case(A(), A()), case(A(0), A(2)), case(A(2), A(0)),
         case(A(2), 2.0), case([1, 2], A(2)),

@@ -81,7 +81,8 @@ def quadratic_cost(a: Any, y: Any) -> Any:
     2.5
     """
     a, y = _alike("quadratic_cost", a, y)
-    return np.square(a - y).sum() * (0.5 / (a.shape[0] if a.ndim > 1 else 1))
+    shape, d = a.shape, a - y
+    return np.vdot(d, d) * (0.5 / (shape[0] if len(shape) > 1 else 1))
 
 
 @_quiet

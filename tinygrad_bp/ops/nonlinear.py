@@ -12,7 +12,8 @@ from .reduction import kept
 
 def _minus(x):
     """−x, as a float64 for integers: unsigned ones have no negative, and e^x of an int8 is a float16."""
-    x = np.asarray(x)
+    if type(x) is not np.ndarray:
+        x = np.asarray(x)
     return -x if x.dtype.kind == "f" else x * -1.0
 
 

@@ -1,4 +1,4 @@
-"""Derivatives of products: matmul, dot, outer, trace.
+"""Derivatives of products: matmul, dot, vdot, outer, trace.
 
 For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter is BP4. Read `indexing.py` next.
 """
@@ -20,7 +20,7 @@ def _matmul_a(g, _y, _a, b):
         return g[..., None] * b
     if _a.ndim == 1:
         return (b @ g[..., None])[..., 0]
-    return g @ _t(b)
+    return np.dot(g, b.T) if g.ndim == b.ndim == 2 else g @ _t(b)  # of matrices the same, and quicker to call
 
 
 def _matmul_b(g, _y, a, _b):
@@ -33,7 +33,9 @@ def _matmul_b(g, _y, a, _b):
     if _b.ndim == 2 and a.ndim > 2:  # one product instead of one per matrix of a
         rows = math.prod(a.shape[:-1])
         a, g = np.reshape(a, (rows, a.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
-    return _t(_t(g) @ a)  # laid out so that the gradient of w in x @ w.T comes out contiguous
+    if g.ndim == a.ndim == 2:
+        return np.dot(g.T, a).T  # laid out so that the gradient of w in x @ w.T comes out contiguous
+    return _t(_t(g) @ a)
 
 
 def _dot_a(g, _y, _a, b):
@@ -58,6 +60,15 @@ def _dot_b(g, _y, a, _b):
     return np.moveaxis(np.reshape(back, (n, *_b.shape[:-2], _b.shape[-1])), 0, -2)
 
 
+def _vdot_factor(a, b):
+    """b in a's shape: vdot looks at neither's."""
+    return b if a.shape == b.shape else np.reshape(b, a.shape)
+
+
+def _conj(x):
+    return np.conjugate(x) if x.dtype.kind == "c" else x
+
+
 def _trace(g, _y, _a, offset=0, axis1=0, axis2=1, dtype=None):
     """g on the diagonal that was summed."""
     diagonal = np.eye(_a.shape[axis1], _a.shape[axis2], k=offset, dtype=_a.dtype)
@@ -70,5 +81,10 @@ defvjp(
     np.outer,
     lambda g, _y, _a, b: np.reshape(g @ np.ravel(b), _a.shape),
     lambda g, _y, a, _b: np.reshape(np.ravel(a) @ g, _b.shape),
+)
+defvjp(
+    np.vdot,
+    lambda g, _y, _a, b: _conj(g * _vdot_factor(_a, b)),
+    lambda g, _y, a, _b: g * _conj(_vdot_factor(_b, a)),
 )
 defvjp(np.trace, _trace, selects=True)

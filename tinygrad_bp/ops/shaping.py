@@ -68,7 +68,7 @@ defvjp(np.reshape,       _back, view=True)
 defvjp(np.ravel,         _back, view=True)
 defvjp(np.squeeze,       _back, view=True)
 defvjp(np.expand_dims,   _back, view=True)
-defvjp(np.transpose,     lambda g, _y, _a, axes=None: np.transpose(g, _inverse(axes)), view=True)
+defvjp(np.transpose,     lambda g, _y, _a, axes=None: np.transpose(g, _inverse(axes)) if axes else g.T, view=True)
 defvjp(np.swapaxes,      lambda g, _y, _a, axis1=0, axis2=1: np.swapaxes(g, axis1, axis2), view=True)
 defvjp(np.moveaxis,      lambda g, _y, _a, source=0, destination=0:
                              np.moveaxis(g, destination, source), view=True)

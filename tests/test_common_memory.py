@@ -1,0 +1,140 @@
+"""Several Tensors over memory of the user's: they follow each other, or a write is an error; never silence."""
+
+import contextlib
+import gc
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+
+COMMON = "a write to memory that another Tensor has as well"
+
+
+def leaf(value):
+    return bp.Tensor(value, requires_grad=True)
+
+
+def test_a_write_through_a_second_tensor_over_an_array_spares_what_a_rule_needs():
+    nd, x = np.arange(3.0), leaf(np.ones(3))
+    a, b = bp.Tensor(nd), bp.Tensor(nd)
+    y = x * a
+    b[0] = 100.0
+    np.testing.assert_array_equal(a.data, [100.0, 1.0, 2.0])
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 1.0, 2.0])
+
+
+def test_a_value_that_records_is_seen_through_a_second_tensor():
+    nd, x = np.arange(3.0), leaf(2.0)
+    a, b = bp.Tensor(nd), bp.Tensor(nd)
+    a[0] = x * 3
+    np.sum(b * b).backward()
+    assert x.grad == 2 * 6.0 * 3
+    assert np.shares_memory(a.data, b.data)
+    assert nd[0] == 6.0
+
+
+def test_tensors_that_merely_overlap_see_plain_writes():
+    nd = np.arange(4.0)
+    a, b = bp.Tensor(nd), bp.Tensor(nd[1:])
+    a[2] = 100.0
+    np.testing.assert_array_equal(b.data, [1.0, 100.0, 3.0])
+
+
+@pytest.mark.parametrize("other", [lambda nd: nd[1:], lambda nd: nd.reshape(2, 2), lambda nd: nd[::-1]])
+def test_a_write_that_an_overlapping_tensor_cannot_follow_is_an_error(other):
+    nd, x = np.arange(4.0), leaf(3.0)
+    a, b = bp.Tensor(nd), bp.Tensor(other(nd))
+    with pytest.raises(ValueError, match=COMMON):
+        a[1] = x
+    y = x * b
+    with pytest.raises(ValueError, match=COMMON):
+        a[1] = 7.0
+    with pytest.raises(ValueError, match=COMMON):
+        a += 1.0
+    np.testing.assert_array_equal(nd, np.arange(4.0))
+    del y
+    a[1] = 7.0
+    assert nd[1] == 7.0
+
+
+def test_tensors_over_disjoint_parts_of_one_array_are_free():
+    nd, x = np.arange(4.0), leaf(3.0)
+    even, odd = bp.Tensor(nd[::2]), bp.Tensor(nd[1::2])
+    y = np.sum(x * odd)
+    even[0] = x
+    (y + np.sum(even)).backward()
+    assert x.grad == 1.0 + 3.0 + 1.0
+
+
+@pytest.mark.parametrize("again", [lambda nd: nd, lambda nd: nd[0]])
+def test_what_a_rule_holds_outlives_its_tensor(again):
+    nd, x = np.arange(4.0).reshape(2, 2), leaf(np.ones((2, 2)))
+    y = x @ bp.Tensor(nd).T
+    gc.collect()
+    b = bp.Tensor(again(nd))
+    with pytest.raises(ValueError, match=COMMON):
+        b[0] = 100.0
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, [[2.0, 4.0], [2.0, 4.0]])
+
+
+def test_a_tensor_over_the_data_of_another_is_its_constant_view():
+    x = leaf([1.0, 2.0])
+    h = x * 2
+    y = h * h
+    c = bp.Tensor(h.data)
+    c[0] = 77.0
+    assert not c.requires_grad
+    assert h.data[0] == 77.0
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, [8.0, 16.0])
+
+
+def test_parameters_over_one_array_train_as_one():
+    nd = np.array([1.0, 2.0])
+    p, q = leaf(nd), leaf(nd)
+    np.sum(p * p + 3 * q).backward()
+    np.testing.assert_array_equal(p.grad, [2.0, 4.0])
+    np.testing.assert_array_equal(q.grad, [3.0, 3.0])
+    bp.optim.SGD([p, q], lr=0.1).step()
+    np.testing.assert_allclose(nd, [1.0 - 0.2 - 0.3, 2.0 - 0.4 - 0.3])
+    np.testing.assert_array_equal(p.data, q.data)
+
+
+@pytest.mark.parametrize("computed", [False, True])
+@pytest.mark.parametrize("function", [np.atleast_2d, np.rollaxis, np.broadcast_arrays])
+def test_what_any_function_makes_of_a_constant_is_no_unseen_view(function, computed):
+    x = leaf([[1.0, 2.0, 3.0]])
+    with bp.no_grad():
+        c = x * 2.0 if computed else bp.Tensor(np.array([[2.0, 4.0, 6.0]]))
+    y = x * c
+    view = function(c) if function is not np.rollaxis else function(c, 1)
+    view = view[0] if isinstance(view, (list, tuple)) else view
+    with contextlib.suppress(ValueError):
+        view[...] = 100.0
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, [[2.0, 4.0, 6.0]])
+
+
+def test_a_nondifferentiable_function_gives_no_view():
+    @bp.nondifferentiable
+    def same(x):
+        return x
+
+    t = bp.Tensor([1.0, 2.0])
+    out = same(t)
+    assert type(out) is np.ndarray
+    assert not np.shares_memory(out, t.data)
+
+
+def test_an_array_forgets_its_tensors():
+    common = bp.common_memory
+    before = len(common._OWNERS), len(common._CROWDED)
+    nd = np.zeros(8)
+    kept = [bp.Tensor(nd[i:]) for i in range(8)]
+    assert len(common._CROWDED) == before[1] + 1
+    del kept, nd
+    gc.collect()
+    assert (len(common._OWNERS), len(common._CROWDED)) == before
