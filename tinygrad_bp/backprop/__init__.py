@@ -5,7 +5,7 @@
 Read `equations.py` first, then `notation.py` and `verify.py`.
 """
 
-from . import equations
+from . import effort, equations, paths
 from .conventions import Ng, Table, as_ng, as_nn, check_ng, dictionary, element, run_table
 from .costs import check_cost, demon, good_demon
 from .diagnose import Diagnosis, Finding, LayerHealth, diagnose
@@ -43,12 +43,14 @@ __all__ = [
     "demon",
     "diagnose",
     "dictionary",
+    "effort",
     "element",
     "equations",
     "good_demon",
     "learning_curves",
     "notation",
     "pairs",
+    "paths",
     "run_table",
     "saturated_start",
     "speed_up",
