@@ -184,4 +184,6 @@ def _helvetica(bold):
     afm = Path(matplotlib.get_data_path()) / "fonts" / "afm" / ("phvb8a.afm" if bold else "phvr8a.afm")
     found = re.findall(r"^C (\d+) ; WX (\d+)", afm.read_text(encoding="latin-1"), re.MULTILINE)
     widths = {chr(int(code)): int(width) for code, width in found if int(code) < 127}
-    return {**widths, "σ": 620, "Σ": 620, "−": 584, "×": 584, "²": 333, "ᵀ": 500, "⊙": 800}
+    symbols = {"σ": 620, "Σ": 620, "−": 584, "×": 584, "²": 333, "ᵀ": 500, "⊙": 800,
+               "δ": 557, "Δ": 668, "∂": 494, "≈": 549}  # fmt: skip
+    return {**widths, **symbols}
