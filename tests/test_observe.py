@@ -350,3 +350,13 @@ def test_under_no_grad_nothing_is_seen():
     with bp.observe() as run, bp.no_grad():
         leaf(X) * 2
     assert len(run) == 0
+
+
+GLOBAL = bp.Tensor([1.0, 2.0], requires_grad=True)
+
+
+def test_a_global_variable_has_a_name_too():
+    """In a script or a notebook all variables are global."""
+    with bp.observe() as run:
+        np.sin(GLOBAL)
+    assert run.of(GLOBAL).name == "GLOBAL"

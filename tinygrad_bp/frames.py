@@ -31,4 +31,5 @@ def variable(operand, frame):
     """The name of the user's variable that holds this Tensor or array, if there is one."""
     if frame is None or not isinstance(getattr(operand, "shape", None), tuple):
         return None
-    return next((k for k, v in frame.f_locals.items() if v is operand and not k.startswith("_")), None)
+    spaces = (frame.f_locals, frame.f_globals)
+    return next((k for names in spaces for k, v in names.items() if v is operand and k[:1] != "_"), None)
