@@ -325,6 +325,15 @@ def test_between_is_the_net_at_other_points_too():
     assert between(book.run, here.z, here.z)(3.0) == 3.0
 
 
+def test_a_cost_that_has_cut_off_its_logarithm():
+    """p = 1 with y = 0: log(1 − p) is −100 without a warning, here as in the run."""
+    net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 5, F.binary_cross_entropy)
+    net.layers[1].weight.data[...] *= 1000
+    assert np.any(net(x).numpy() == 1)
+    for y in (np.zeros((5, 2)), np.ones((5, 2))):
+        assert steps(net, x, y, cost)
+
+
 def test_between_says_what_it_cannot_do():
     a, b = (bp.Tensor(np.ones(3), requires_grad=True) for _ in "ab")
     with bp.observe() as run:

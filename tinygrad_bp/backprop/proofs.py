@@ -200,6 +200,7 @@ def between(run: Run, start: Seen, end: Seen) -> Callable:
     np.float64(6.0)
     """
 
+    @np.errstate(all="ignore")  # what there was to warn of, the run itself has told
     def replay(value):
         found = {start: value}
         for node in run:
