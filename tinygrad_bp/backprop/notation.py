@@ -24,7 +24,7 @@ from ..nn import Linear, Module
 from ..observe import Run, Seen, observe
 from ..tensor import Tensor, constant
 from .equations import Layers
-from .reading import Reading, activation_name, read, where
+from .reading import Reading, activation_name, place, read
 
 
 class LayerNodes(NamedTuple):
@@ -84,7 +84,7 @@ def notation(net: Any, x: Any, y: Any, cost: Any) -> Notation:
     """
     x, y = as_rows(net, x, y)
     run, output, reading = both_passes(net, x, y, cost)
-    return _in_the_books_words(run, stack(net, run, output, reading, x), reading, y)
+    return _in_the_books_words(run, stack(net, run, output, reading, x), y)
 
 
 def both_passes(net: Any, x: Any, y: Any, cost: Any) -> tuple[Run, Any, Reading]:
@@ -184,10 +184,10 @@ class NotAStack(ValueError):
     """The net is something else than a stack of layers."""
 
 
-def _not_a_stack(what, node=None, do=None):
+def _not_a_stack(what, do=None):
     return NotAStack(
         message(
-            f"this net is not a stack of layers: {what}" + (f" ({where(node)})" if node else ""),
+            f"this net is not a stack of layers: {what}",
             expected="x @ weight.T + bias and an elementwise activation, one layer after the other",
             do=do,
         )
@@ -199,40 +199,34 @@ def stack(net: Any, run: Run, output: Any, reading: Reading, x: Any) -> dict[int
     _check_frozen(net)
     end = run.of(output) if type(output) is Tensor and output.requires_grad else None
     if end is None or end.kind != "op" or np.ndim(x) != 2 or np.shape(end.value)[:-1] != (len(x),):
-        shape = output.shape if isinstance(output, (Tensor, np.ndarray)) else type(output).__name__
-        raise _not_a_stack(f"it maps {_shape(x)} to {shape}, not to one row per example")
+        shapes = [getattr(v, "shape", type(v).__name__) for v in (x, output)]
+        raise _not_a_stack(f"it maps {shapes[0]} to {shapes[1]}, not to one row per example")
     if end.cotangent is None:
         raise ValueError(
             message("the cost does not depend on the net's output", do="let it use its argument")
         )
-    _check_parameters(net, run, reading)
+    _check_parameters(net, reading)
     nodes = {}
     for l, unit in enumerate(reading.units, start=2):
-        product = unit.products[0]
-        if l == 2 and product.a.kind != "constant":
-            raise _not_a_stack(f"the input of its first product is {_result(product.a)}", product.node)
-        if len(unit.products) + len(unit.biases) > 2 or len(unit.products) > 1:
-            raise _not_a_stack(
-                f"{unit.z.op} joins {len(unit.products)} products, {len(unit.biases)} biases", unit.z
-            )
+        (product, *others), (bias, *more) = unit.products, unit.biases or (None,)
+        if others or more:
+            raise _not_a_stack(f"{place(unit.z)} sums up several products or biases")
         if product.transposed or not unit.rows:
-            raise _not_a_stack(f"{_result(product.parameter)} stands on the other side", product.node)
-        _check_only_user(reading, unit, l - 1)
-        bias = unit.biases[0] if unit.biases else None
+            raise _not_a_stack(f"in {place(product.node)} {_what(product.parameter)} is not transposed")
+        if l == 2 and product.a.kind != "constant":
+            raise _not_a_stack(f"{place(product.node)}, its first product, uses {_what(product.a)}")
+        for edge in reading.users[id(unit.a)]:
+            allowed = (
+                unit.a is end
+                if id(edge.node) in reading.cost
+                else (id(edge.node), edge.i) in reading.textbook
+            )
+            if not allowed:
+                raise _stranger(reading, edge, unit.a)
         nodes[l] = LayerNodes(product.parameter, bias, product.a, unit.z, unit.activation, unit.a)
-    if not nodes or nodes[len(nodes) + 1].a is not end:
-        raise _not_a_stack(f"its output is {_result(end)}", end)
+    if not nodes:
+        raise _not_a_stack("it has no product with a parameter")
     return nodes
-
-
-def _shape(x):
-    return f"a batch of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
-
-
-def _result(seen):
-    if seen.kind == "leaf":
-        return f"the parameter {seen.name or '(no name)'} of shape {seen.shape}"
-    return f"the result of {seen.op}"
 
 
 def _check_frozen(net):
@@ -245,42 +239,42 @@ def _check_frozen(net):
             )
 
 
-def _check_parameters(net, run, reading):
+def _check_parameters(net, reading):
     """Raise unless each layer has parameters of its own, and every parameter of the net is in a layer."""
-    used = [seen for unit in reading.units for seen in (*(p.parameter for p in unit.products), *unit.biases)]
+    used = [
+        id(seen) for unit in reading.units for seen in (*(p.parameter for p in unit.products), *unit.biases)
+    ]
     for seen in reading.leaves:
-        if sum(other is seen for other in used) > 1:
-            raise _not_a_stack(f"two layers share {_result(seen)}")
-        for edge, _ in reading.elsewhere(seen):
-            if id(edge.node) not in reading.cost or any(other is seen for other in used):
-                raise _only_user(reading, edge, seen)
+        if used.count(id(seen)) > 1:
+            raise _not_a_stack(f"two layers share {_what(seen)}")
+        for edge in reading.elsewhere(seen):
+            if id(seen) in used or id(edge.node) not in reading.cost:
+                raise _stranger(reading, edge, seen)
+    names = {reading.names[key] for key in used}
     for name, t in tree.named_leaves(net):
-        if type(t) is Tensor and not any(reading.names[id(seen)] == name for seen in used):
+        if type(t) is Tensor and name not in names:
             raise _not_a_stack(f"the parameter {name} is in no layer of it")
 
 
-def _check_only_user(reading, unit, after):
-    """Raise if anything but the next layer uses an a: the cost, say, or a second branch."""
-    for edge in reading.users[id(unit.a)]:
-        in_cost = id(edge.node) in reading.cost and id(unit.a) in reading.outputs
-        if not in_cost and reading.textbook.get((id(edge.node), edge.i)) != after:
-            raise _only_user(reading, edge, unit.a)
+def _what(seen):
+    return f"the result of {seen.op}" if seen.op else f"the parameter {seen.name or ''} of shape {seen.shape}"
 
 
-def _only_user(reading, edge, seen):
+def _stranger(reading, edge, seen):
+    """The error of a parameter or an a that somebody else uses than the next layer."""
     if id(edge.node) not in reading.cost:
-        return _not_a_stack(f"{edge.node.op} uses {_result(seen)}", edge.node)
+        return _not_a_stack(f"{place(edge.node)} uses {_what(seen)}")
     return _not_a_stack(
-        f"{edge.node.op} in the cost uses {_result(seen)}", edge.node,
+        f"{place(edge.node)} in the cost uses {_what(seen)}",
         do="leave penalties out: the cost must be a function of the output activations and y alone "
         "(the book's second assumption)",
-    )  # fmt: skip
+    )
 
 
 # ---- from layers to the book's words -------------------------------------------------------------
 
 
-def _in_the_books_words(run, nodes, reading, y):
+def _in_the_books_words(run, nodes, y):
     layers, L = range(2, len(nodes) + 2), len(nodes) + 1
     m = nodes[L].a.shape[0]
     biased = [l for l in layers if nodes[l].bias is not None]

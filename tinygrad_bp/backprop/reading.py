@@ -2,14 +2,14 @@
 
 Here an observed run becomes a list of `Weighted`: each z = a wᵀ + b, with all parameters that make it
 up, and the activation that it feeds. The one idea: only what the engine recorded counts, never a class.
-A weighted input is a largest sum of products with parameters and of biases; its activation is the first
-node behind it that nothing else leads to and nothing by-passes. What is no such thing (a convolution,
-the + of a residual net) is an edge like any other, with the contribution that the engine handed on.
-Read `notation.py` next.
+A weighted input is a largest sum of products with parameters and of biases; its activation goes as far
+as z alone leads. What is no such thing (a convolution, the + of a residual net) is an edge like any
+other, with the share in the gradient that the engine handed on. Read `notation.py` next.
 """
 
 import re
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from ..tensor import Tensor
 
 
 class Product(NamedTuple):
-    """a wᵀ or w a. `parameter` holds w; `transposed`: it holds wᵀ, as in x @ w."""
+    """a wᵀ, or w a. `parameter` holds w; if `transposed`, as in x @ w, it holds wᵀ."""
 
     node: Seen
     a: Seen
@@ -34,15 +34,16 @@ class Product(NamedTuple):
 
 
 class Weighted(NamedTuple):
-    """z = Σ a wᵀ + Σ b, and a = σ(z); the ops in between are `activation`, none for a linear neuron.
+    """z = Σ a wᵀ + Σ b, and a = σ(z) with the ops from z to a, none for a linear neuron.
 
-    `rows`: examples are in rows, not in columns.
+    `rows`: are examples in rows? `inner`: (id of a node, operand) for all parameters and inputs of z.
     """
 
     z: Seen
     rows: bool
     products: tuple[Product, ...]
     biases: tuple[Seen, ...]
+    inner: frozenset[tuple[int, int]]
     activation: tuple[Seen, ...] = ()
     a: Any = None
 
@@ -63,10 +64,10 @@ class Reading(NamedTuple):
     """All weighted inputs of a run in the order in which they were computed, and who uses what.
 
     `users`: id of a Seen -> its edges. `parameters`: id of a leaf or its transpose -> (leaf, is it the
-    transpose). `textbook`: (id of a node, operand) -> the weighted input that the equations find there.
+    transpose). `textbook`: (id of a node, operand) -> number of the weighted input of which it is part.
     """
 
-    units: tuple[Weighted, ...]
+    units: list[Weighted]
     users: dict[int, list[Edge]]
     parameters: dict[int, tuple[Seen, bool]]
     textbook: dict[tuple[int, int], int]
@@ -79,13 +80,12 @@ class Reading(NamedTuple):
         """What the run found and did not compute: the parameters."""
         return [leaf for key, (leaf, _) in self.parameters.items() if key == id(leaf)]
 
-    def elsewhere(self, seen: Seen) -> list[tuple[Edge, bool]]:
-        """(edge, is it of the transpose) of all uses of a leaf of which the equations do not speak."""
-        aliases = [(key, flipped) for key, (leaf, flipped) in self.parameters.items() if leaf is seen]
+    def elsewhere(self, seen: Seen) -> list[Edge]:
+        """The uses of a leaf of which the equations do not speak, with shares in the leaf's orientation."""
         return [
-            (edge, flipped)
-            for key, flipped in aliases
-            for edge in self.users[key]
+            edge._replace(share=edge.share.T) if flipped else edge
+            for key, (leaf, flipped) in self.parameters.items()
+            for edge in (self.users[key] if leaf is seen else ())
             if id(edge.node) not in self.parameters and (id(edge.node), edge.i) not in self.textbook
         ]
 
@@ -97,19 +97,21 @@ def read(net: Any, run: Run, loss: Seen, outputs: list[Seen], made: int) -> Read
         for i, (parent, share) in enumerate(zip(node.parents, node.contributions)):
             if share is not None:
                 users[id(parent)].append(Edge(node, i, share))
-    users[id(loss)].append(Edge(Seen("cost", "the cost itself", None), 0, np.ones_like(loss.value)))
-    parameters, ends = _parameters(run), {id(seen): seen for seen in outputs}
-    nodes = run.nodes[:made]
+    itself = Seen("op", "the cost itself", None)
+    users[id(loss)].append(Edge(itself, 0, np.ones_like(loss.value)))
+    parameters, nodes = _parameters(run), run.nodes[:made]
     place = {id(node): i for i, node in enumerate(nodes)}
-    sums = [(unit, inner) for unit, inner in _sums(nodes, parameters, users) if unit.z.cotangent is not None]
-    textbook = {operand: k for k, (_, inner) in enumerate(sums) for operand in inner}
-    stops = {id(product.a) for unit, _ in sums for product in unit.products} | set(ends)
-    units = [
-        unit._replace(**_activation(unit.z, nodes[place[id(unit.z)] + 1 :], users, stops)) for unit, _ in sums
-    ]
-    cost = frozenset(id(node) for node in run.nodes[made:]) | {id(users[id(loss)][-1].node)}
-    names = _names(net, run, parameters)
-    return Reading(tuple(units), users, parameters, textbook, ends, cost, names)
+    sums = [unit for unit in _sums(nodes, parameters, users) if unit.z.cotangent is not None]
+    stops = {id(seen) for seen in (*outputs, *(p.a for unit in sums for p in unit.products))}
+    return Reading(
+        units=[_activated(unit, nodes[place[id(unit.z)] + 1 :], users, stops) for unit in sums],
+        users=users,
+        parameters=parameters,
+        textbook={operand: k for k, unit in enumerate(sums) for operand in unit.inner},
+        outputs={id(seen): seen for seen in outputs},
+        cost=frozenset(map(id, [itself, *run.nodes[made:]])),
+        names=_names(net, run, [leaf for key, (leaf, _) in parameters.items() if key == id(leaf)]),
+    )
 
 
 def _parameters(run):
@@ -117,78 +119,72 @@ def _parameters(run):
     found = {}
     for node in run:
         found.update({id(p): (p, False) for p in node.parents if p.kind == "leaf"})
-        axes = tuple(node.kwargs.values())
-        if node.op == "transpose" and axes and axes[0] is not None:
-            axes = (0, axes[0][0])
         if node.op in ("transpose", "swapaxes") and len(node.shape) == 2 and id(node.parents[0]) in found:
             leaf, flipped = found[id(node.parents[0])]
-            crossed = len(axes) != 2 or axes[0] % 2 != axes[1] % 2
+            axes = [axes for axes in node.kwargs.values() if axes is not None] or [(1, 0)]
+            crossed = axes[0][0] % 2 == 1 if node.op == "transpose" else axes[0] % 2 != axes[1] % 2
             found[id(node)] = leaf, flipped != crossed
     return found
 
 
 def _product(node, parameters):
     """The node as a weighted input of one product, or None."""
-    if node.op not in ("matmul", "dot"):
-        return None
-    left, right = node.parents
-    if not left.shape or not right.shape:  # a number
-        return None
-    if id(right) in parameters and len(right.shape) == 2:
-        leaf, flipped = parameters[id(right)]
-        return Weighted(node, True, (Product(node, left, leaf, not flipped),), ())
-    if id(left) in parameters and len(left.shape) == 2 and len(right.shape) <= 2:
-        leaf, flipped = parameters[id(left)]
-        return Weighted(node, len(right.shape) == 1, (Product(node, right, leaf, flipped),), ())
+    if node.op in ("matmul", "dot") and all(p.shape for p in node.parents):
+        inner = frozenset({(id(node), 0), (id(node), 1)})
+        left, right = node.parents
+        if id(right) in parameters and len(right.shape) == 2:
+            leaf, flipped = parameters[id(right)]
+            return Weighted(node, True, (Product(node, left, leaf, not flipped),), (), inner)
+        if id(left) in parameters and len(left.shape) == 2 and len(right.shape) <= 2:
+            leaf, flipped = parameters[id(left)]
+            return Weighted(node, len(right.shape) == 1, (Product(node, right, leaf, flipped),), (), inner)
     return None
 
 
 def _sums(nodes, parameters, users):
-    """(weighted input, the operands in it: (id of a node, operand)) in order."""
-    found: dict[int, tuple[Weighted, set]] = {}
+    """The largest sums of products and biases, in order."""
+    found: dict[int, Weighted] = {}
     for node in nodes:
-        product = _product(node, parameters)
-        if product is not None:
-            found[id(node)] = product, {(id(node), 0), (id(node), 1)}
-        if node.op != "add":
-            continue
-        parts = {
-            i: found[id(p)]
-            for i, p in enumerate(node.parents)
-            if id(p) in found and p.shape == node.shape and len(users[id(p)]) == 1
-        }
-        rest = {i: p for i, p in enumerate(node.parents) if i not in parts}
-        rows = {unit.rows for unit, _ in parts.values()}
-        if len(rows) == 1 and all(id(p) in parameters and _fits(p, node, *rows) for p in rest.values()):
-            biases = [b for unit, _ in parts.values() for b in unit.biases]
-            biases += [parameters[id(p)][0] for p in rest.values()]
-            products = [product for unit, _ in parts.values() for product in unit.products]
-            inner = {(id(node), i) for i in rest}.union(*(inner for _, inner in parts.values()))
-            for i in parts:
-                del found[id(node.parents[i])]
-            found[id(node)] = Weighted(node, *rows, tuple(products), tuple(biases)), inner
+        unit = _product(node, parameters)
+        if node.op == "add":
+            alone = [len(users[id(p)]) == 1 and p.shape == node.shape for p in node.parents]
+            parts = [found[id(p)] for p, one in zip(node.parents, alone) if one and id(p) in found]
+            rest = [i for i, p in enumerate(node.parents) if not any(part.z is p for part in parts)]
+            rows = {part.rows for part in parts}
+            if len(rows) == 1 and all(_is_bias(node.parents[i], node, rows, parameters) for i in rest):
+                biases = [parameters[id(node.parents[i])][0] for i in rest]
+                unit = Weighted(
+                    node,
+                    rows.pop(),
+                    tuple(product for part in parts for product in part.products),
+                    (*(bias for part in parts for bias in part.biases), *biases),
+                    frozenset((id(node), i) for i in rest).union(*(part.inner for part in parts)),
+                )
+                for part in parts:
+                    del found[id(part.z)]
+        if unit is not None:
+            found[id(node)] = unit
     return list(found.values())
 
 
-def _fits(bias, node, rows):
-    """Is it one number per neuron, the same for all examples?"""
-    n = node.shape[-1 if rows else 0]
-    return bias.value.size == n and (n == 1 or bias.shape[-1 if rows else 0 :] == ((n,) if rows else (n, 1)))
+def _is_bias(seen, node, rows, parameters):
+    """Is it a parameter with one number per neuron, the same for all examples?"""
+    n, own = (node.shape[-1], seen.shape[-1:]) if rows == {True} else (node.shape[0], seen.shape[-2:-1])
+    return id(seen) in parameters and seen.value.size == n and (n == 1 or own == (n,))
 
 
-def _activation(z, behind, users, stops):
-    """From z as far as z alone leads, to a node of z's shape that nothing by-passes, a product or an output."""
-    inside, ops, found = {id(z)}, [], {"activation": (), "a": z}
-    for node in () if id(z) in stops else behind:
+def _activated(unit, behind, users, stops):
+    """… with σ from z as far as z alone leads, to a node of its shape that nothing by-passes."""
+    inside, ops, found = {id(unit.z)}, [], unit._replace(a=unit.z)
+    for node in () if id(unit.z) in stops else behind:
         if not any(id(p) in inside for p in node.parents):
             continue
         if any(p.kind != "constant" and id(p) not in inside for p in node.parents):
             break
         ops.append(node)
-        if node.shape == z.shape and {id(e.node) for key in inside for e in users[key]} - inside == {
-            id(node)
-        }:
-            found = {"activation": tuple(ops), "a": node}
+        onward = {id(edge.node) for key in inside for edge in users[key]} - inside
+        if node.shape == unit.z.shape and onward == {id(node)}:
+            found = unit._replace(activation=tuple(ops), a=node)
         inside.add(id(node))
         if id(node) in stops:
             break
@@ -203,55 +199,41 @@ def shortest(unit: Weighted, reading: Reading, known: tuple[str, ...]) -> Weight
     return unit
 
 
+# ---- names ---------------------------------------------------------------------------------------------
+
+
 def activation_name(ops: tuple[Seen, ...]) -> str:
     """'linear', the op's name, or the names of several ops."""
     return ", ".join(str(node.op) for node in ops) or "linear"
 
 
-# ---- names ---------------------------------------------------------------------------------------------
-
-
-def _names(net, run, parameters):
-    """id of a leaf -> its path in the net, or the user's name for it; no two alike."""
-    paths = {}
-    for path, t in tree.named_leaves(net):
-        if type(t) is Tensor:
-            try:
-                paths[id(run.of(t))] = path
-            except KeyError:  # the run did not come across it
-                continue
-    modules = {id(p): node.module for node in reversed(run.nodes) for p in node.parents}
-    names: dict[str, list[Seen]] = defaultdict(list)
-    for key, (leaf, _) in parameters.items():
-        if key == id(leaf):
-            own = leaf.name or f"parameter {leaf.shape}"
-            names[paths.get(key) or (f"{modules[key]}.{own}" if modules[key] else own)].append(leaf)
-    return {
-        id(leaf): name if len(leaves) == 1 else f"{name} #{k}"
-        for name, leaves in names.items()
-        for k, leaf in enumerate(leaves, start=1)
-    }
-
-
-def where(seen: Seen) -> str:
-    """The module and the user's line, as far as known."""
-    line = re.match(r"(.*?:\d+)", seen.line or "")
-    return " ".join(filter(None, [seen.module, line and PurePath(line[1]).name]))
-
-
 def place(seen: Seen) -> str:
-    """The op and, in parentheses, where it is."""
-    at = where(seen)
+    """The op and, in parentheses, its module and the user's line, as far as known."""
+    line = re.match(r"(.*?:\d+)", seen.line or "")
+    at = " ".join(filter(None, [seen.module, line and PurePath(line[1]).name]))
     return str(seen.op or seen.name or seen.kind) + (f" ({at})" if at else "")
 
 
+def _names(net, run, leaves):
+    """id of a leaf -> its path in the net, or else the user's name for it; no two alike."""
+    modules = {id(p): node.module for node in reversed(run.nodes) for p in node.parents}
+    own = [leaf.name or f"parameter {leaf.shape}" for leaf in leaves]
+    names = [f"{modules[id(leaf)]}.{name}" if modules[id(leaf)] else name for leaf, name in zip(leaves, own)]
+    for path, t in tree.named_leaves(net):
+        if type(t) is Tensor:
+            with suppress(KeyError):  # the run did not come across it
+                names[leaves.index(run.of(t))] = path
+    counts = [
+        f" #{names[: k + 1].count(name)}" if names.count(name) > 1 else "" for k, name in enumerate(names)
+    ]
+    return {id(leaf): name + count for leaf, name, count in zip(leaves, names, counts)}
+
+
 def name_units(reading: Reading) -> list[str]:
-    """A name for each weighted input: those of its weights and, where they are used again, the number of the use."""
-    names = [
-        " & ".join(reading.names[id(p.parameter)].removesuffix(".weight") for p in unit.products)
-        for unit in reading.units
+    """A name for each weighted input: its weights' and, where they are used again, the number of the use."""
+    weights = [[reading.names[id(p.parameter)] for p in unit.products] for unit in reading.units]
+    names = [" & ".join(name.removesuffix(".weight") for name in row) for row in weights]
+    uses = [
+        f", use {names[: k + 1].count(name)}" if names.count(name) > 1 else "" for k, name in enumerate(names)
     ]
-    return [
-        name if names.count(name) == 1 else f"{name}, use {names[: k + 1].count(name)}"
-        for k, name in enumerate(names)
-    ]
+    return [name + use for name, use in zip(names, uses)]

@@ -27,7 +27,7 @@ from ..nn import BCELoss, MSELoss, functional
 from ..tensor import Tensor
 from .equations import COST_DERIVATIVE, JACOBIAN, SIGMA_PRIME, Equations
 from .notation import NotAStack, as_arrays, both_passes, stack
-from .reading import Product, Weighted, activation_name, name_units, place, shortest
+from .reading import activation_name, name_units, place, shortest
 from .report import TOLERANCE, Report, Row, deviation, ratio
 
 BY_HAND, GIVEN, FROM_ENGINE = "by hand", "as given", "read from the engine, no formula is known here"
@@ -58,32 +58,22 @@ def verify(
     """
     x, y = as_arrays(net, x, y)
     run, output, reading = both_passes(net, x, y, cost)
-    if not reading.units:
-        raise ValueError(
-            message(
-                "no weighted input leads to this cost, and so no equation of the textbook applies",
-                expected="products with parameters that require gradients: x @ w.T + b, x @ w + b, w @ x + b",
-                do="let the cost use what they lead to, or check another function with bp.gradcheck",
-            )
-        )
     try:
         layers, odd = list(stack(net, run, output, reading, x)), ""
     except NotAStack as found:
         layers, odd = [], str(found).partition("; expected")[0]
-    dtype = reading.units[0].z.value.dtype.name
-    if dtype not in TOLERANCE:
-        raise ValueError(message("verify knows no tolerance", expected="float32 or float64", got=dtype))
+    dtype = _dtype(reading)
     with np.errstate(all="ignore"):  # what is not finite fails
-        known, origin = _known_nabla_a(reading, y, cost, cost_derivative)
-        places = _places(reading, layers, sigma_prime or {}, known)
-        uses = _uses(places)
-        rows = _rows(places, uses, reading, equations or Equations(), TOLERANCE[dtype])
-    widths = tuple(len(here.slopes) for here in places)
-    first = places[0].unit
+        units, names = _units(reading, layers, sigma_prime or {})
+        nabla_a, origin = _nabla_a(reading, units, y, cost, cost_derivative)
+        places = [_place(k, units, names, reading, sigma_prime or {}, nabla_a) for k in range(len(units))]
+        uses = _uses(units)
+        rows = tuple(_rows(places, uses, reading, equations or Equations(), TOLERANCE[dtype]))
+    first, widths = units[0], tuple(len(here.delta) for here in places)
     return Report(
-        rows=tuple(rows),
+        rows=rows,
         sizes=(len(first.columns(first.products[0].a.value)), *widths) if layers else widths,
-        activations=tuple(activation_name(here.unit.activation) for here in places),
+        activations=tuple(activation_name(unit.activation) for unit in units),
         cost=getattr(cost, "__name__", type(cost).__name__),
         nabla_a=origin,
         dtype=dtype,
@@ -95,259 +85,251 @@ def verify(
     )
 
 
+def _dtype(reading):
+    if not reading.units:
+        raise ValueError(
+            message(
+                "no weighted input leads to this cost, and so no equation of the textbook applies",
+                expected="products with parameters that require gradients: x @ w.T + b, x @ w + b or w @ x + b",
+                do="let the cost use what they lead to, or check another function with bp.gradcheck",
+            )
+        )
+    dtype = reading.units[0].z.value.dtype.name
+    if dtype not in TOLERANCE:
+        raise ValueError(message("verify knows no tolerance", expected="float32 or float64", got=dtype))
+    return dtype
+
+
 # ---- what stands at each weighted input -----------------------------------------------------------------
 
 
 class Place(NamedTuple):
-    """A weighted input with what the equations need there, in N columns; δ stands for N · ∂C/∂z.
+    """What the equations need at a weighted input, in N columns; δ stands for N · ∂C/∂z.
 
-    `l`: its number in the equations' dicts, with l + 1 for whatever uses a: the `edges` to weighted
-    inputs (number, product), and the rest of ∂C/∂a, `by_engine` or, if it is ∇_a C, `by_hand`.
-    `slopes`: σ′(z); `jacobian`: ∂a/∂z if σ is not elementwise; `unknown`: why neither is known.
+    `l`: its number in the equations' dicts; what uses a has l + 1. `delta`, `a`: the engine's. `slopes`:
+    σ′(z), or None; `jacobian`: a -> ∂a/∂z, if σ is not elementwise; `unknown`: why neither is known.
+    `behind`: (number of the weighted input, its w) for each that uses a; `rest`: the other shares in
+    ∂C/∂a by the engine and, where they are ∇_a C, by hand; None where there are none.
     """
 
     name: int | str
     l: int
-    unit: Weighted
-    slopes: np.ndarray
+    a: np.ndarray
+    delta: np.ndarray
+    slopes: Any
     jacobian: Callable | None
     unknown: str
-    edges: list[tuple[int, Product]]
-    by_engine: np.ndarray | None
-    by_hand: np.ndarray | None
+    behind: list[tuple[int, np.ndarray]]
+    rest: tuple[np.ndarray, np.ndarray] | None
+    equation: str
     read_from: str
-
-    @property
-    def equation(self):
-        return "eq37" if self.jacobian else "BP2" if self.edges else "BP1"
-
-    @property
-    def delta(self):
-        return self.slopes.shape[1] * self.unit.columns(self.unit.z.cotangent)
-
-    @property
-    def as_read(self):
-        return not self.unit.activation and not self.edges and self.by_hand is self.by_engine
+    as_read: bool
 
 
-def _places(reading, layers, sigma_prime, nabla_a):
+def _units(reading, layers, sigma_prime):
+    """(the weighted inputs, with the shortest σ that is known; their numbers or names)."""
     names = layers or name_units(reading)
     if strange := [name for name in sigma_prime if name not in names]:
         known = (
             f"layers 2 to {names[-1]}, the input being layer 1" if layers else f"one of {', '.join(names)}"
         )
-        raise ValueError(
-            message("sigma_prime names a layer that the net does not have", expected=known, got=strange[0])
-        )
-    units = [
-        unit if layers or name in sigma_prime else shortest(unit, reading, (*SIGMA_PRIME, *JACOBIAN))
+        what = "sigma_prime names a layer that the net does not have"
+        raise ValueError(message(what, expected=known, got=strange[0]))
+    short = (*SIGMA_PRIME, *JACOBIAN)
+    return [
+        unit if layers or name in sigma_prime else shortest(unit, reading, short)
         for name, unit in zip(names, reading.units)
-    ]
-    return [_place(k, names, units, reading, sigma_prime, nabla_a) for k in range(len(units))]
+    ], names
 
 
-def _place(k, names, units, reading, sigma_prime, nabla_a):
-    name, unit, stacked = names[k], units[k], isinstance(names[k], int)
+def _place(k, units, names, reading, sigma_prime, nabla_a):
+    unit, name, layered = units[k], names[k], isinstance(names[k], int)
     slopes, jacobian, unknown = _sigma(name, unit, sigma_prime.get(name))
-    if unknown and stacked:
+    if unknown and layered:
         raise ValueError(unknown)
-    edges, rest, uses = [], [], []
+    delta = unit.columns(unit.z.cotangent)
+    N, behind, uses, engine, hand = delta.shape[1], [], [], [], []
     for edge in reading.users[id(unit.a)]:
         j = reading.textbook.get((id(edge.node), edge.i))
         if j is not None and units[j].rows == unit.rows:
-            edges.append((j, next(p for p in units[j].products if p.node is edge.node)))
+            product = next(p for p in units[j].products if p.node is edge.node)
+            behind.append((j, product.oriented(product.parameter.value)))
             uses.append(f"wᵀδ of {names[j]}")
         else:
-            rest.append((edge.share, id(edge.node) in reading.cost))
-            in_cost = "in the cost" if rest[-1][1] else "which is not a textbook edge"
-            uses.append(f"{place(edge.node)}, {in_cost}")
-    N = slopes.shape[1]
-    by_engine = by_hand = N * unit.columns(sum(share for share, _ in rest)) if rest else None
-    if nabla_a is not None and nabla_a[0] is unit.a:
-        by_hand = _nabla_a(unit, *nabla_a[1:])
-        by_hand = by_hand + sum(N * unit.columns(share) for share, in_cost in rest if not in_cost)
-    text = f"z = {place(unit.z)}; σ = {activation_name(unit.activation)}; ∂C/∂a = {' + '.join(uses)}"
-    l = name if stacked else 2
-    return Place(name, l, unit, slopes, jacobian, unknown, edges, by_engine, by_hand, text)
+            in_cost = id(edge.node) in reading.cost
+            uses.append(place(edge.node) + (", in the cost" if in_cost else ", not a textbook edge"))
+            engine.append(N * unit.columns(edge.share))
+            hand += [] if in_cost and unit.a is nabla_a[0] else engine[-1:]
+    if unit.a is nabla_a[0]:
+        hand.append(nabla_a[1])
+    return Place(
+        name=name,
+        l=name if layered else 2,
+        a=unit.columns(unit.a.value),
+        delta=N * delta,
+        slopes=slopes,
+        jacobian=jacobian,
+        unknown=unknown,
+        behind=behind,
+        rest=(sum(engine), sum(hand)) if engine else None,
+        equation="eq37" if jacobian else "BP2" if behind else "BP1",
+        read_from=f"z = {place(unit.z)}; σ = {activation_name(unit.activation)}; ∂C/∂a = {' + '.join(uses)}",
+        as_read=not unit.activation and not behind and unit.a is not nabla_a[0],
+    )
 
 
 def _sigma(name, unit, own):
-    """(σ′(z), ∂a/∂z if σ is not elementwise, why neither is known)."""
+    """(σ′(z), a -> ∂a/∂z if σ is not elementwise, why neither is known)."""
     z, a, ops = unit.columns(unit.z.value), unit.columns(unit.a.value), unit.activation
     op, settings = activation_name(ops), ops[0].kwargs if ops else {}
     if own is not None:
         return np.broadcast_to(own(z), z.shape), None, ""
     if op in SIGMA_PRIME:
         return SIGMA_PRIME[op](z, a, **settings), None, ""
-    if op in JACOBIAN and settings.get("axis", -1) in ((-1, unit.z.value.ndim - 1) if unit.rows else (0, -2)):
-        return np.ones_like(z), JACOBIAN[op], ""
-    unknown = message(
-        f"σ′ of {'layer ' if isinstance(name, int) else ''}{name} is not known, its activation being made of {op}"
-        + (f" ({ops[-1].line})" if ops[-1].line else ""),
-        expected=f"one of {', '.join([*SIGMA_PRIME, *JACOBIAN])}, applied to x @ weight.T + bias",
-        do=f"if it is elementwise, pass sigma_prime={{{name!r}: a function of z}}",
-    )
-    return np.ones_like(z), None, unknown
+    if op in JACOBIAN and settings.get("axis", -1) in ((-1, len(unit.z.shape) - 1) if unit.rows else (0, -2)):
+        return None, JACOBIAN[op], ""
+    layer, line = f"layer {name}" if isinstance(name, int) else name, ops[-1].line
+    what = f"σ′ of {layer} is not known, its activation being made of {op}" + (f" ({line})" if line else "")
+    expected = f"one of {', '.join([*SIGMA_PRIME, *JACOBIAN])}, applied to x @ weight.T + bias"
+    do = f"if it is elementwise, pass sigma_prime={{{name!r}: a function of z}}"
+    return None, None, message(what, expected=expected, do=do)
 
 
-def _known_nabla_a(reading, y, cost, given):
-    """((the net's output, ∇_a C's formula, y) or None, where ∇_a C is from)."""
+def _nabla_a(reading, units, y, cost, given):
+    """((the net's output, ∂C_x/∂a^L by hand in columns) or (None, None), where ∇_a C is from)."""
     if isinstance(cost, (MSELoss, BCELoss)) and cost.reduction == "mean":
         cost = functional.mse_loss if isinstance(cost, MSELoss) else functional.binary_cross_entropy
     known = (derivative for name, derivative in COST_DERIVATIVE.items() if getattr(functional, name) is cost)
     derivative, origin = (next(known, None), BY_HAND) if given is None else (given, GIVEN)
-    ends = [unit.a for unit in reading.units if unit.rows and [id(unit.a)] == list(reading.outputs)]
-    if derivative is not None and ends and ends[0].value.ndim == 2:
-        return (ends[0], derivative, y), origin
-    if given is not None:
-        raise ValueError(
-            message(
-                "cost_derivative is ∂C_x/∂a of the net's output",
-                expected="one output, a = σ(z), with examples in rows",
-                do="leave it out: ∂C/∂a is then read from the engine",
-            )
-        )
-    return None, FROM_ENGINE
-
-
-def _nabla_a(unit, derivative, y):
-    a = unit.columns(unit.a.value)
+    ends = [u for u in units if [id(u.a)] == list(reading.outputs) and u.rows and len(u.a.shape) == 2]
+    if derivative is None or not ends:
+        if given is not None:
+            what, do = "cost_derivative speaks of one output a = σ(z), rows of examples", "leave it out here"
+            raise ValueError(message(what, got="a net whose output is something else", do=do))
+        return (None, None), FROM_ENGINE
+    a = ends[0].columns(ends[0].a.value)
     nabla_a = np.asarray(derivative(a, y.T))
     if nabla_a.shape != a.shape:
+        do = "give y the shape of the net's output"
         raise ValueError(
-            message(
-                "∇_a C has the wrong shape", expected=f"{a.shape}, columns", got=nabla_a.shape,
-                do="give y the shape of the net's output",
-            )
-        )  # fmt: skip
-    return nabla_a
+            message("∇_a C has the wrong shape", expected=f"{a.shape}, columns", got=nabla_a.shape, do=do)
+        )
+    return (ends[0].a, nabla_a), origin
 
 
 # ---- the equations ----------------------------------------------------------------------------------------
 
 
-def _uses(places):
-    """id of a parameter -> (parameter, [(number of the weighted input, product, or None for a bias)])."""
+def _uses(units):
+    """id of a parameter -> (parameter, [(number of the weighted input, it, product, or None for a bias)])."""
     uses: dict[int, tuple] = {}
-    for k, here in enumerate(places):
-        own = [(bias, None) for bias in here.unit.biases] + [(p.parameter, p) for p in here.unit.products]
+    for k, unit in enumerate(units):
+        own = [(bias, None) for bias in unit.biases] + [(p.parameter, p) for p in unit.products]
         for seen, product in own:
-            uses.setdefault(id(seen), (seen, []))[1].append((k, product))
+            uses.setdefault(id(seen), (seen, []))[1].append((k, unit, product))
     return uses
 
 
 def _rows(places, uses, reading, equations, tolerance):
     """The rows in backprop's order: after each δ the parameters whose last share came from there."""
-    own = {key: _own(seen, reading.elsewhere(seen)) for key, (seen, _) in uses.items()}
+    own = {key: [edge.share for edge in reading.elsewhere(seen)] for key, (seen, _) in uses.items()}
     engine = {k: here.delta for k, here in enumerate(places)}
-    step = _by_hand(equations, places, uses, own, [here.by_engine for here in places], engine)
-    rests = [here.by_hand for here in places]
-    hand = _by_hand(equations, places, uses, own, rests)
-    terms = _by_hand(equations, places, uses, own, rests, size=np.abs)
-    engine.update({key: seen.cotangent for key, (seen, _) in uses.items()})
+    engine |= {key: seen.cotangent for key, (seen, _) in uses.items()}
+    step, hand, terms = (
+        _by_hand(equations, places, uses, own, engine, **how)
+        for how in ({"one_step": True}, {}, {"size": np.abs})
+    )
+    eps = float(np.finfo(places[0].delta.dtype).eps)
 
-    def row(name, equation, key, **more):
-        return Row(
-            name,
-            equation,
-            whole_way=deviation(engine[key], hand[key]),
-            one_step=deviation(engine[key], step[key]),
-            rounding=4 * float(np.finfo(hand[key].dtype).eps)
-            * ratio(np.max(np.abs(terms[key])), np.max(np.abs(hand[key]))),
-            tolerance=tolerance,
-            **more,
-        )  # fmt: skip
+    def row(layer, equation, key, *more):
+        distances = deviation(engine[key], hand[key]), deviation(engine[key], step[key])
+        rounding = 4 * eps * ratio(np.max(np.abs(terms[key])), np.max(np.abs(hand[key])))
+        return Row(layer, equation, *distances, rounding, tolerance, *more)
 
-    for k in reversed(range(len(places))):
-        here = places[k]
-        more = {"read_from": here.read_from, "unchecked": here.unknown, "as_read": here.as_read}
-        yield row(here.name, here.equation, k, **more)
+    for k, here in reversed(list(enumerate(places))):
+        yield row(here.name, here.equation, k, here.read_from, here.unknown, here.as_read)
         for key, (seen, at) in uses.items():
             if at[0][0] == k:
                 name = here.name if isinstance(here.name, int) else reading.names[key]
-                parts = [f"δ of {places[j].name}" + (f" and a_in = {place(p.a)}" if p else "") for j, p in at]
-                parts += [place(edge.node) for edge, _ in reading.elsewhere(seen)]
-                yield row(name, "BP4" if at[0][1] else "BP3", key, read_from=" + ".join(parts))
+                parts = [
+                    f"δ of {places[j].name}" + (f" and a_in = {place(p.a)}" if p else "") for j, _, p in at
+                ]
+                parts += [f"{place(edge.node)}, not a textbook edge" for edge in reading.elsewhere(seen)]
+                yield row(name, "BP4" if at[0][2] else "BP3", key, " + ".join(parts))
 
 
-def _own(seen, elsewhere):
-    """The share of a parameter's gradient of which the equations do not speak, from the engine."""
-    shares = (edge.share.T if flipped else edge.share for edge, flipped in elsewhere)
-    return sum(shares, np.zeros_like(seen.value))
-
-
-def _by_hand(equations, places, uses, own, rests, known=None, size=np.positive):
-    """Everything by the equations: each from the δ of those before, or from `known` δ, one step each."""
-    delta: dict[int, np.ndarray] = {}
-    source, found = delta if known is None else known, {}
-    for k in reversed(range(len(places))):
-        here = places[k]
-        delta[k] = _delta(equations, here, source, rests[k], size)
-        found[k] = _checked(delta[k], here.slopes.shape, here.equation, here.name)
+def _by_hand(equations, places, uses, own, engine, one_step=False, size=np.positive):
+    """Everything by the equations: each from the δ of those before or, in one step, from the engine's."""
+    found: dict[int, np.ndarray] = {}
+    delta = engine if one_step else found
+    for k, here in reversed(list(enumerate(places))):
+        found[k] = _checked(
+            _delta(equations, here, delta, not one_step, size), engine[k], here.equation, here.name
+        )
     for key, (seen, at) in reversed(uses.items()):
-        found[key] = size(own[key])
-        for k, product in at:
-            here, l = places[k], places[k].l
+        shares = []
+        for k, unit, product in at:
+            l, name = places[k].l, places[k].name
             if product is None:
-                b = equations.BP3({l: source[k]}, l)
-                found[key] = found[key] + _checked(b, (len(source[k]), 1), "BP3", here.name).reshape(
-                    seen.shape
-                )
+                share = equations.BP3({l: delta[k]}, l)
+                shares.append(_checked(share, delta[k][:, :1], "BP3", name).reshape(seen.shape))
             else:
-                a_in, a = (size(here.unit.columns(node.value)) for node in (product.a, here.unit.a))
-                w = equations.BP4({l - 1: a_in, l: a}, {l: source[k]}, l)
-                shape = (len(source[k]), len(a_in))
-                found[key] = found[key] + product.oriented(_checked(w, shape, "BP4", here.name))
+                a_in = size(unit.columns(product.a.value))
+                share = equations.BP4({l - 1: a_in, l: size(places[k].a)}, {l: delta[k]}, l)
+                shares.append(product.oriented(share))
+                _checked(shares[-1], engine[key], "BP4", name)
+        found[key] = sum([*shares, *map(size, own[key])])
     return found
 
 
-def _delta(equations, here, source, rest, size):
-    l, slopes = here.l, {here.l: size(here.slopes)}
+def _delta(equations, here, delta, by_hand, size):
+    """δ from all that uses a: by BP2 each, for what is no weighted input with w = 1."""
     if here.unknown:
         return size(here.delta)
-    if not here.edges and not here.jacobian:
-        return equations.BP1(size(rest), slopes, l)
-    w = [size(p.oriented(p.parameter.value)) for _, p in here.edges]
-    delta = [source[j] for j, _ in here.edges]
-    if rest is not None:
-        w, delta = [*w, np.eye(len(rest), dtype=rest.dtype)], [*delta, size(rest)]
-    behind, delta = np.vstack(w), np.vstack(delta)
-    if not here.jacobian:
-        return equations.BP2({l + 1: behind}, {l + 1: delta}, slopes, l)
-    sign = 1 if size is np.abs else -1
-    return equations.eq37(
-        behind.T @ delta, [here.jacobian(a, sign) for a in here.unit.columns(here.unit.a.value).T]
-    )
+    rest = [] if here.rest is None else [size(here.rest[by_hand])]
+    edges = [(size(w), delta[j]) for j, w in here.behind]
+    edges += [(np.eye(len(g), dtype=g.dtype), g) for g in rest]
+    l = here.l
+    if here.jacobian:
+        sign = 1 if size is np.abs else -1
+        return equations.eq37(sum(w.T @ d for w, d in edges), [here.jacobian(a, sign) for a in here.a.T])
+    slopes = {l: size(here.slopes)}
+    if not here.behind:
+        return equations.BP1(*rest, slopes, l)
+    return sum(equations.BP2({l + 1: w}, {l + 1: d}, slopes, l) for w, d in edges)
 
 
-def _checked(array, shape, equation, name):
-    if np.shape(array) != shape:
-        at = f"layer {name}" if isinstance(name, int) else name
-        what = f"{equation} gave an array of the wrong shape in {at}"
-        raise ValueError(message(what, expected=shape, got=np.shape(array)))
+def _checked(array, like, equation, name):
+    if np.shape(array) != like.shape:
+        what = f"{equation} gave an array of the wrong shape in {'layer ' * isinstance(name, int)}{name}"
+        raise ValueError(message(what, expected=like.shape, got=np.shape(array)))
     return array
 
 
 def _notes(net, run, reading, uses, tolerance):
     """What the net and its cost have that is not the textbook's."""
+    ours = {*reading.cost, *reading.outputs, *reading.parameters}
     for node in run:
         for p in node.parents if id(node) in reading.cost else ():
-            if p.kind == "op" and not {id(p)} & {*reading.cost, *reading.outputs, *reading.parameters}:
-                yield f"outside assumption 2: {place(node)} in the cost uses the result of {place(p)}, which is not an output"
+            if p.kind == "op" and id(p) not in ours:
+                yield f"outside assumption 2: the cost uses the result of {place(p)}, not an output, in {place(node)}"
     for seen in reading.leaves:
         name, elsewhere = reading.names[id(seen)], reading.elsewhere(seen)
-        users = ", ".join(dict.fromkeys(place(edge.node) for edge, _ in elsewhere))
-        if id(seen) not in uses and elsewhere:
-            yield f"not checked: {name}, which is in no weighted input, but used by {users}"
-        elif penalty := [(edge, flipped) for edge, flipped in elsewhere if id(edge.node) in reading.cost]:
-            w, g = seen.value, _own(seen, penalty)
-            factor = ratio(np.vdot(w, g), np.vdot(w, w))
-            l2 = (
-                f", {factor:.4g} {name} as of an L2 penalty," if deviation(g, factor * w) <= tolerance else ""
-            )
-            yield f"outside assumption 2: the cost uses {name} ({users}); its own gradient{l2} is added to BP3's and BP4's"
-        elif elsewhere:
-            yield f"{name} is also used by {users}, not a textbook edge; that share is added as the engine found it"
+        for cost in (True, False):
+            edges = [edge for edge in elsewhere if (id(edge.node) in reading.cost) == cost]
+            users = ", ".join(dict.fromkeys(place(edge.node) for edge in edges))
+            if edges and id(seen) not in uses:
+                yield f"not checked: {name}, in no weighted input, but used by {users}"
+            elif edges:
+                w, g = seen.value, sum(edge.share for edge in edges)
+                factor = ratio(np.vdot(w, g), np.vdot(w, w))
+                l2 = (
+                    f", {factor:.4g} {name} as of an L2 penalty,"
+                    if deviation(g, factor * w) <= tolerance
+                    else ""
+                )
+                what = "outside assumption 2: in the cost" if cost else "not a textbook edge:"
+                yield f"{what} {users} uses {name}; its own gradient{l2} is added as the engine found it"
     reached = {reading.names[id(seen)] for seen in reading.leaves if seen.cotangent is not None}
     for path, t in tree.named_leaves(net):
         if type(t) is Tensor and path not in reached:
