@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
@@ -108,7 +108,8 @@ def test_T29_ngs_equations_on_drawn_nets(dtype, data):
     assert report.ok, str(report)
     assert len(report.rows) == 4 * len(net.layers) - 1
     assume(all(row.tolerance == TOLERANCE[dtype] for row in report.rows))  # no sum cancels
-    assert max(row.deviation for row in report.rows) <= TOLERANCE[dtype]
+    for name in NG:  # search for large ones, and tell them with --hypothesis-show-statistics
+        target(max((row.deviation for row in report.rows if row.equation == name), default=0.0), label=name)
 
 
 @pytest.mark.parametrize("g", ["sigmoid", "tanh", "relu"])

@@ -1,5 +1,7 @@
 """T5: costs that meet the book's two assumptions, costs that do not, and which of the two they break."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,7 +81,7 @@ def test_T5_sums_are_named(cost, seed):
     report = check_cost(cost, 4, rng=seed)
     assert assumptions(report) == {1}
     value, gradient = report.rows
-    assert value.what.endswith("but it is their sum")
+    assert value.what.endswith("the mean of their C_x, but this is their sum")
     assert value.found == pytest.approx(6 * value.expected)
     assert gradient.found == pytest.approx(6 * gradient.expected)
 
@@ -99,10 +101,10 @@ def test_T5_the_counter_example_is_one():
     a, y = rng.random((5, 2)), rng.random((5, 2))
     cost = COUPLED["square of the mean"]
     value, gradient = check_cost(cost, a, y).rows
-    assert value.what == "C of examples 1, 2, 3, 4, 5 = the mean of their C_x"
+    assert value.what == "C of examples 1, 2, 3, 4, 5: the mean of their C_x"
     assert value.expected == pytest.approx(np.mean([cost(a[i : i + 1], y[i : i + 1]) for i in range(5)]))
     assert value.found == cost(a, y)
-    i, j = eval(gradient.what.rpartition("here at ")[2])
+    i, j = map(int, re.search(r"at example (\d), output (\d): ∂C_x/∂a over 5$", gradient.what).groups())
     one = slice(i - 1, i)
     assert gradient.expected == pytest.approx(bp.grad(cost)(a[one], y[one])[0, j - 1] / 5)
     assert gradient.found == pytest.approx(bp.grad(cost)(a, y)[i - 1, j - 1])

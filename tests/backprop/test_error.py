@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_bp as bp
 from tinygrad_bp import nn
 from tinygrad_bp.backprop import notation
 from tinygrad_bp.backprop.costs import demon, good_demon
@@ -160,3 +161,18 @@ def test_T34_of_many_neurons_the_extremes_are_tried():
     every = good_demon(net, x, y, cost, most=50)
     assert report.rows == every.rows[:3] + every.rows[-3:]
     assert str(report).splitlines()[0].startswith("The good demon, example 1: C_x = ")
+
+
+def test_T6_T34_on_a_net_that_has_learned_digits():
+    (images, labels), _ = bp.data.load_digits()
+    y = bp.data.one_hot(labels, 10)
+    net = nn.MLP([64, 30, 10], rng=0)
+    sgd = bp.optim.SGD(net.parameters(), lr=3.0)
+    bp.training.fit(net, (images, y), F.quadratic_cost, sgd, epochs=3, rng=0, quiet=True)
+    for example in (1, 2, 3):
+        best, *_, worst = good_demon(net, images, y, F.quadratic_cost, example, most=40).rows
+        assert best.change < 0
+        assert abs(worst.change) < 1e-3 * abs(best.change)
+        report = demon(net, images, y, F.quadratic_cost, best.l, best.j, example)
+        a, b = report.rows[-2:]
+        assert np.log2(a.remainder / b.remainder) == pytest.approx(2, abs=0.01)

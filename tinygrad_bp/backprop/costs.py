@@ -39,8 +39,8 @@ def check_cost(cost: Callable, a: Any = 3, y: Any = None, net: Any = None, rng: 
 
     `a`: n_L, for a batch drawn in (0, 1) by `rng`; or activations (m, n_L) to try with y; or, with `net`, its
     input x, so that hidden activations are recognised. Of more than 16 examples the first 16 are taken. No
-    gradient may flow to a y that records. Source: Nielsen ch. 2. Raises ValueError if the cost is random, not
-    finite, or not one number for a batch of any size.
+    gradient may flow to a y that records; what is read from raw arrays (`t.data`) is not seen. Nielsen ch. 2.
+    Raises ValueError if the cost is random, not finite, or not one number for a batch of any size.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bool(check_cost(bp.nn.functional.quadratic_cost))
@@ -101,11 +101,12 @@ def _not_a_mean(C, m, tolerance):
         (found, g), k, breaches = C(rows), len(rows), []
         fair, g_fair, batch = float(np.mean(C_x[rows])), nabla[rows] / k, ", ".join(str(i + 1) for i in rows)
         if not abs(found - fair) <= tolerance * np.mean(np.abs(C_x[rows])):
-            hint = ", but it is their sum" if np.isclose(found, k * fair, rtol=tolerance, atol=0) else ""
-            breaches.append(Breach(1, f"C of examples {batch} = the mean of their C_x{hint}", fair, found))
+            hint = ", but this is their sum" if np.isclose(found, k * fair, rtol=tolerance, atol=0) else ""
+            breaches.append(Breach(1, f"C of examples {batch}: the mean of their C_x{hint}", fair, found))
         worst = np.unravel_index(np.argmax(np.abs(g - g_fair)), g.shape)
         if not abs(g - g_fair)[worst] <= tolerance * np.max(np.abs(g_fair)):
-            what = f"∂C/∂a of examples {batch} = ∂C_x/∂a over {k}, here at {tuple(int(i) + 1 for i in worst)}"
+            place = f"example {rows[worst[0]] + 1}, output {', '.join(str(j + 1) for j in worst[1:])}"
+            what = f"∂C/∂a of examples {batch}, at {place}: ∂C_x/∂a over {k}"
             breaches.append(Breach(1, what, float(g_fair[worst]), float(g[worst])))
         if breaches:
             return breaches
@@ -123,7 +124,9 @@ def _other_uses(run, loss, output):
     breaches = []
     for node, p, share in uses.values():
         place = (node.line or "").partition(": ")[0].rpartition("/")[2]
-        what = f"{node.op} ({place}) uses {p.name or p.op or 'a Tensor'} {p.shape}: its |∂C/∂·|, but for that through a^L"
+        what = (
+            f"{node.op} ({place}) uses {p.name or p.op or 'a Tensor'} {p.shape}: max|∂C/∂it|, a^L held fixed"
+        )
         breaches.append(Breach(2, what, 0.0, 0.0 if share is None else float(np.max(np.abs(share)))))
     return breaches
 
@@ -158,10 +161,13 @@ def demon(
     """
     C_x, _, move = _sit_in(net, x, y, cost, example)
     moves = [move(l, j, float(dz)) for dz in (0.5 ** np.arange(2, 13) if steps is None else steps)]
-    seen = [row for row in moves if not abs(row.remainder) <= 1e-12 * abs(C_x)]  # NaN, too
-    b, _, a = sorted(seen, key=lambda row: abs(row.dz))[:3] if len(seen) > 2 else (None,) * 3
-    order = np.log(abs(a.remainder / b.remainder)) / np.log(abs(a.dz / b.dz)) if b else np.inf
-    footer = f"the remainder falls as Δz^{order:.2f}" if b else "no remainder above rounding"
+    seen = sorted(
+        (row for row in moves if not abs(row.remainder) <= 1e-12 * abs(C_x)), key=lambda row: abs(row.dz)
+    )
+    footer, order = "no remainder above rounding", np.inf
+    if len(seen) > 2:
+        order = np.log(abs(seen[2].remainder / seen[0].remainder)) / np.log(abs(seen[2].dz / seen[0].dz))
+        footer = f"the remainder falls as Δz^{order:.2f}"
     title = f"The demon at z^{l}_{j}, example {example}: C_x = {C_x:.6g}"
     return Table(title, _HEADER, tuple(moves), bool(order >= 1.9), footer)
 
