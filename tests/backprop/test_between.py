@@ -15,7 +15,7 @@ import tinygrad_bp as bp
 from tinygrad_bp.backprop import notation
 from tinygrad_bp.backprop.equations import SIGMA_PRIME
 from tinygrad_bp.backprop.proofs import chain_rule
-from tinygrad_bp.backprop.verify import TOLERANCE
+from tinygrad_bp.backprop.report import TOLERANCE
 from tinygrad_bp.primitive import REGISTRY, Op
 
 from .nets import F, case, cases

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tinygrad_bp.backprop import matrix_form
 from tinygrad_bp.backprop.equations import BP1, BP2
 from tinygrad_bp.backprop.matrix_form import equation_33, equation_34, equation_35, forms, slowdown
+from tinygrad_bp.ops import nonlinear
 
-from .nets import F, case, cases
+from .nets import F, case, cases, rules
 
 SMOOTH = ["tanh", "softplus", "sigmoid"]
 
@@ -49,9 +50,17 @@ def test_T7_softmax_goes_as_far_as_37():
         assert "not elementwise" in table.title
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_T7_a_wrong_rule_of_softmax_is_noticed_by_37(name):
+    """∂a/∂z is by hand there."""
+    net, x, y, cost = case([3, 4, 3], ["tanh", getattr(F, name)], 5)
+    with rules(getattr(nonlinear, name), lambda g, y, _x, axis=-1: g * y):
+        assert failing(forms(net, x, y, cost)) == {("layer 3", "(37)")}
+
+
 def test_T7_the_jacobian_of_37_is_transposed(monkeypatch):
     """Softmax would not tell, its Jacobian being symmetric; that of log-softmax is not."""
-    monkeypatch.setattr(matrix_form, "equation_37", lambda nabla_a, da_dz: da_dz @ nabla_a)
+    monkeypatch.setattr(matrix_form, "eq37", lambda nabla_a, da_dz: da_dz[0] @ nabla_a)
     assert forms(*case([3, 4, 3], ["tanh", "softmax"], 5))
     assert failing(forms(*case([3, 4, 3], ["tanh", F.log_softmax], 5))) == {("layer 3", "(37)")}
 
@@ -66,7 +75,7 @@ MISTAKES = [
     ("equation_34", lambda w, d, s, l: np.diag(s[l]) @ w[l + 1] @ d[l + 1], "(34)"),
     ("equation_34", lambda w, d, s, l: w[l + 1].T @ np.diag(s[l + 1]) @ d[l + 1], "(34)"),  # σ′ of l + 1
     ("equation_35", lambda w, s, g, l: equation_35(w, {**s, max(s): np.ones_like(s[max(s)])}, g, l), "(35)"),
-    ("equation_37", lambda g, da_dz: g, "(37)"),
+    ("eq37", lambda g, da_dz: g, "(37)"),
 ]
 
 

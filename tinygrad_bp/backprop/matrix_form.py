@@ -19,7 +19,7 @@ import numpy as np
 
 from .conventions import Table
 from .effort import seconds
-from .equations import BP1, BP2, Layers
+from .equations import BP1, BP2, JACOBIAN, Layers, eq37
 from .notation import notation
 from .proofs import compare, rates, report, sigma_primes
 
@@ -92,31 +92,12 @@ def equation_35(w: Layers, sigma_prime_z: Layers, nabla_a: np.ndarray, l: int) -
     return product @ nabla_a
 
 
-def equation_37(nabla_a: np.ndarray, da_dz: np.ndarray) -> np.ndarray:
-    """δ^L = (∂a^L/∂z^L)ᵀ ∇_a C, for any σ, softmax too; da_dz[k, j] = ∂a^L_k/∂z^L_j.
-
-    >>> equation_37(np.array([1.0, 0.0]), softmax_prime(np.array([0.5, 0.5])))
-    array([ 0.25, -0.25])
-    """
-    return da_dz.T @ nabla_a
-
-
-def softmax_prime(a: np.ndarray) -> np.ndarray:
-    """∂a_k/∂z_j = a_k (1 − a_j) if k = j, else −a_k a_j, for a = softmax(z): not diagonal.
-
-    >>> softmax_prime(np.array([0.5, 0.5]))
-    array([[ 0.25, -0.25],
-           [-0.25,  0.25]])
-    """
-    return np.diag(a) - np.outer(a, a)
-
-
 # (layers, name, text, its value from w, a, δ, σ′(z), ∇_a C, ∂a^L/∂z^L of one example, in layer l)
 # fmt: off
 FORMS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
     ("L",  "BP1",  "δ^L_j = ∂C/∂a^L_j σ′(z^L_j)",              lambda w, a, d, s, g, J, l: [BP1_component(g, s, l, j) for j in range(len(g))]),
     ("L",  "(33)", "δ^L = Σ′(z^L) ∇_a C",                      lambda w, a, d, s, g, J, l: equation_33(g, s, l)),
-    ("L",  "(37)", "δ^L = (∂a^L/∂z^L)ᵀ ∇_a C",                 lambda w, a, d, s, g, J, l: equation_37(g, J)),
+    ("L",  "(37)", "δ^L = (∂a^L/∂z^L)ᵀ ∇_a C",                 lambda w, a, d, s, g, J, l: eq37(g[:, None], [J])[:, 0]),
     ("l",  "BP2",  "δ^l_j = Σ_k w^{l+1}_kj δ^{l+1}_k σ′(z^l_j)", lambda w, a, d, s, g, J, l: [BP2_component(w, d, s, l, j) for j in range(len(d[l]))]),
     ("l",  "(34)", "δ^l = Σ′(z^l) (w^{l+1})ᵀ δ^{l+1}",         lambda w, a, d, s, g, J, l: equation_34(w, d, s, l)),
     ("Ll", "(35)", "δ^l = Σ′(z^l) (w^{l+1})ᵀ … Σ′(z^L) ∇_a C", lambda w, a, d, s, g, J, l: equation_35(w, s, g, l)),
@@ -129,7 +110,7 @@ FORMS: tuple[tuple[str, str, str, Callable[..., Any]], ...] = (
 def forms(net: Any, x: Any, y: Any, cost: Callable, *, sigma_prime: Mapping | None = None) -> Table:
     """Each form of each equation, in every layer, against the engine's δ^l, ∂C/∂b^l, ∂C/∂w^l.
 
-    BP2 and (34) start from the engine's δ^{l+1}, BP3 and BP4 from its δ^l, all others from its ∇_a C.
+    (37) has ∂a^L/∂z^L by hand for softmax, else from the engine: it holds for any σ. BP2 and (34) start from the engine's δ^{l+1}, BP3 and BP4 from its δ^l, all others from its ∇_a C.
     Arguments as for `steps`. The components are computed one by one: for small nets.
 
     >>> import numpy as np, tinygrad_bp as bp
@@ -141,8 +122,8 @@ def forms(net: Any, x: Any, y: Any, cost: Callable, *, sigma_prime: Mapping | No
     book = notation(net, x, y, cost)
     slopes, mixing, title = sigma_primes(book, sigma_prime or {})
     last, rows = book.nodes[book.L], []
-    softmax = last.activation_name == "softmax"
-    da_dz = [softmax_prime(a) for a in last.a.value] if softmax else rates(book.run, last.z, last.a)
+    by_hand = JACOBIAN.get(last.activation_name)
+    da_dz = [by_hand(a) for a in last.a.value] if by_hand else rates(book.run, last.z, last.a)
 
     def of_example(x, size):
         columns = [{l: size(v[:, x]) for l, v in of.items()} for of in (book.a, book.delta, slopes)]

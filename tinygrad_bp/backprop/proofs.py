@@ -27,7 +27,7 @@ from ..transforms import grad, jacobian
 from .conventions import Table
 from .equations import SIGMA_PRIME, Layers
 from .notation import Notation, notation
-from .verify import TOLERANCE, deviation, ratio
+from .report import TOLERANCE, deviation, ratio
 
 
 class Equation(namedtuple("Equation", "layers name text left indices factors")):
