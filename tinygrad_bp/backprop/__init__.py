@@ -12,8 +12,10 @@ from .diagnose import Diagnosis, Finding, LayerHealth, diagnose
 from .differences import WeightCheck, WeightRow, check_weights
 from .equations import Equations
 from .experiments import Curves, choices_of_sigma, learning_curves, saturated_start
+from .matrix_form import forms, slowdown
 from .network import FiveSteps, Network, SpeedUp, pairs, speed_up
 from .notation import Notation, delta_norms, notation
+from .proofs import Step, between, chain_rule, steps
 from .report import Report, Row
 from .verify import verify
 
@@ -30,11 +32,14 @@ __all__ = [
     "Report",
     "Row",
     "SpeedUp",
+    "Step",
     "Table",
     "WeightCheck",
     "WeightRow",
     "as_ng",
     "as_nn",
+    "between",
+    "chain_rule",
     "check_cost",
     "check_ng",
     "check_weights",
@@ -46,6 +51,7 @@ __all__ = [
     "effort",
     "element",
     "equations",
+    "forms",
     "good_demon",
     "learning_curves",
     "notation",
@@ -53,6 +59,8 @@ __all__ = [
     "paths",
     "run_table",
     "saturated_start",
+    "slowdown",
     "speed_up",
+    "steps",
     "verify",
 ]
