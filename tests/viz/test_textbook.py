@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tests.backprop.nets import case
-from tests.viz.drawing import Box, draw, page, read
+from tests.viz.drawing import Box, draw, lines, page, read
 from tinygrad_bp import viz
-from tinygrad_bp.backprop.paths import Layered, Path
-from tinygrad_bp.viz import style, textbook
+from tinygrad_bp.backprop.paths import Layered, Path, recorded
+from tinygrad_bp.viz import style
 
 F = bp.nn.functional
 PROGRAMS = [("dot", shutil.which("dot")), ("graphviz-pure", draw._pure_program())]
@@ -237,7 +237,7 @@ def test_T37_T22_one_path_with_its_factors():
     m, n = path.neurons[1][1], path.neurons[2][1]
     edges = {("a1_1", "a2_3"): "w2_3_1", ("a2_3", f"a3_{m}"): f"w3_{m}_3", (f"a3_{m}", f"a4_{n}"): f"w4_{n}_{m}",
              (f"a4_{n}", "C"): f"w5_1_{n}"}  # fmt: skip
-    assert lit(picture) == dict.fromkeys(edges, textbook.INKS[:1])
+    assert lit(picture) == dict.fromkeys(edges, style.PATHS[:1])
     for node, factor in zip(edges.values(), path.factors, strict=True):
         assert close(said(nodes[node])[0], factor)
     [note] = said(nodes["note0"])
@@ -251,13 +251,13 @@ def test_T37_T22_the_largest_paths_share_edges_and_keep_their_colours():
     paths = graph.largest(("w", 2, 3, 1), 5)
     picture = viz.draw_paths(*SMALL, paths, k=1)
     nodes = written(picture)
-    assert lit(picture)["a1_1", "a2_3"] == textbook.INKS
+    assert lit(picture)["a1_1", "a2_3"] == style.PATHS
     for i, path in enumerate(paths):
         [note] = said(nodes[f"note{i}"])
         assert close(note, path.rate)
-        assert nodes[f"note{i}"]["fontcolor"] == textbook.INKS[i]
+        assert nodes[f"note{i}"]["fontcolor"] == style.PATHS[i]
         for (l, j), (_, q) in itertools.pairwise(path.neurons):
-            assert textbook.INKS[i] in lit(picture)[f"a{l}_{j}", f"a{l + 1}_{q}"]
+            assert style.PATHS[i] in lit(picture)[f"a{l}_{j}", f"a{l + 1}_{q}"]
 
 
 @given(examples(), st.integers(1, 4))
@@ -304,7 +304,7 @@ def test_T37_a_layer_without_bias_and_numbers_that_are_not_finite():
      (120.0, 3, "120"), (1e10, 3, "1e10"), (np.float32(2.5), 3, "2.5"), (np.nan, 2, "nan"), (-np.inf, 2, "-inf")],
 )  # fmt: skip
 def test_numbers_are_written_the_shorter_way(x, digits, text):
-    assert textbook._number(x, digits) == text
+    assert style.brief(x, digits) == text
 
 
 @pytest.mark.parametrize(("l", "j", "k"), [(1, 1, 1), (5, 1, 1), (3, 0, 1), (3, 5, 1), (3, 1, 0), (3, 1, 5)])
@@ -428,3 +428,49 @@ def test_T37_nothing_overlaps(laid_out):
         words = [text for text in sheet.texts if text.name.strip()]
         for a, b in itertools.combinations(words, 2):
             assert not a.meets(b, gap=2.5), (key, a, b)
+
+
+# ---- paths in a recorded graph ---------------------------------------------------------------------------------
+
+
+def f(x, y):
+    h = np.sin(x) * y
+    return h * h + np.exp(h) / x
+
+
+def test_T22_paths_in_a_recorded_graph_are_lit_with_their_factors():
+    graph, [x, _] = recorded(f, 1.2, 0.7)
+    paths = graph.largest(x, 3)
+    picture = viz.graph(graph.end, paths=paths)
+    shown = read(picture)
+    edges = re.findall(r"(\w+) -> (\w+) \[(.*)\]", picture.source)
+    for path, color in zip(paths, style.PATHS):
+        mine = {(tail, head): rest for tail, head, rest in edges if color in rest}
+        at, factors = shown.find("x"), []
+        for seen in path.neurons[1:]:
+            [(op, rest)] = [(head, rest) for (tail, head), rest in mine.items() if tail == at]
+            factors.append(float(re.search(r'label=" (\S+) "', rest)[1]))
+            [at] = [head for tail, head in mine if tail == op]
+            assert style.number(np.float64(seen.value)) in "".join(lines(shown.nodes[at]["label"]))
+        assert factors == pytest.approx(path.factors, rel=0.006)
+        assert len(mine) == 2 * len(path.factors)
+        assert f'<FONT COLOR="{color}">{" × ".join(map(style.brief, path.factors))} = ' in picture.source
+    assert b"<svg" in picture.pipe("svg")
+
+
+def test_T22_two_parallel_edges_have_a_factor_each():
+    graph, [x] = recorded(lambda x: x / (x * x), 2.0)
+    source = viz.graph(graph.end, paths=graph.paths(x)).source
+    assert [float(label) for label in re.findall(r'label=" (\S+) "', source)].count(2.0) == 1
+    graph, [x] = recorded(lambda x: x - x, 2.0)
+    source = viz.graph(graph.end, paths=graph.paths(x)).source
+    assert sorted(re.findall(r'label=" (\S+) "', source)) == ["-1", "1"]
+
+
+def test_T22_paths_of_another_graph_are_an_error():
+    graph, [x, _] = recorded(f, 1.2, 0.7)
+    other, _ = recorded(f, 1.2, 0.7)
+    with pytest.raises(ValueError, match=r"does not lead through this graph; draw graph\.end"):
+        viz.graph(other.end, paths=graph.largest(x, 1))
+    with pytest.raises(ValueError, match="expected at most 5, got 6"):
+        viz.graph(graph.end, paths=graph.largest(x, 1) * 6)

@@ -8,5 +8,18 @@ imported only when a plot is asked for. Read `vertices.py` next.
 from .graph import graph
 from .plots import plot_delta_norms, plot_learning_curve
 from .render import Picture, render
+from .textbook import draw_bp4, draw_cost, draw_demon, draw_paths, draw_spread, draw_weight
 
-__all__ = ["Picture", "graph", "plot_delta_norms", "plot_learning_curve", "render"]
+__all__ = [
+    "Picture",
+    "draw_bp4",
+    "draw_cost",
+    "draw_demon",
+    "draw_paths",
+    "draw_spread",
+    "draw_weight",
+    "graph",
+    "plot_delta_norms",
+    "plot_learning_curve",
+    "render",
+]

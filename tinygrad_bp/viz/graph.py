@@ -7,20 +7,25 @@ nothing. Read `render.py` next.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
+from ..errors import message
 from . import style
 from .layout import Layout, frames
 from .render import Picture
 from .vertices import HOW_TO_OBSERVE, trace
 
 
-def graph(t: Any, *, values: bool = True, legend: bool = True, max_nodes: int = 500) -> Picture:
-    """The graph of Tensor `t`, or of an observed run, as a `graphviz.Digraph` that shows itself.
+def graph(
+    t: Any, *, values: bool = True, legend: bool = True, max_nodes: int = 500, paths: Sequence = ()
+) -> Picture:
+    """The graph of a Tensor (or its `Seen`), or of an observed run, as a `graphviz.Digraph` that shows itself.
 
     Values, gradients and layers are drawn where `bp.observe` saw them (`values=False` leaves the
     numbers out), otherwise shapes. `.source` is the DOT text; `bp.viz.render(g, "net.svg")` writes
-    a file. Raises FreedGraph for an unobserved graph after backward, ValueError beyond `max_nodes`.
+    a file. `paths`: of `bp.backprop.paths.recorded`, to be lit, with their factors on the edges. Raises
+    FreedGraph for an unobserved graph after backward, ValueError beyond `max_nodes`.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> x = bp.Tensor([1.0, 2.0], requires_grad=True, name="x")
@@ -37,12 +42,12 @@ def graph(t: Any, *, values: bool = True, legend: bool = True, max_nodes: int = 
     if layout.width > 1:
         _mark_rows(dot, layout)
     _draw_frame(dot, frames(layout), layout, values, itertools.count())
-    _draw_edges(dot, layout)
+    _draw_edges(dot, layout, _steps(paths))
     if layout.width > 1:
         _hold_rows(dot, layout)
         _hold_columns(dot, layout)
     if legend:
-        dot.attr(label=_legend(vertices, values), labelloc="b")
+        dot.attr(label=_legend(vertices, values, paths), labelloc="b")
     return dot
 
 
@@ -116,13 +121,35 @@ def _plain(text):
     return style.escape(text.replace("\\", "∖"))
 
 
-def _draw_edges(dot, layout):
+def _steps(paths):
+    """(Seen, Seen) -> rate factor -> colours, for each step of the paths; two parallel edges have two factors."""
+    if len(paths) > len(style.PATHS):
+        raise ValueError(
+            message("paths cannot be told apart", expected=f"at most {len(style.PATHS)}", got=len(paths))
+        )
+    steps: dict[tuple, dict[float, list[str]]] = {}
+    for path, color in zip(paths, style.PATHS):
+        for step, factor in zip(itertools.pairwise(path.neurons), path.factors):
+            steps.setdefault(step, {}).setdefault(factor, []).append(color)
+    return steps
+
+
+def _draw_edges(dot, layout, steps):
     for v in layout.vertices:
+        through: dict[str, None] = {}
         for p in layout.parents[v.index]:
             near = layout.column[p] == layout.column[v.index]
-            dot.edge(_value(p), _op(v.index), weight="1" if near else "0")
+            factors, look = steps.get((layout.vertices[p].seen, v.seen)), {}
+            if factors:
+                factor, colors = factors.popitem()
+                look = {**style.LIT, "color": ":".join(colors), "label": f" {style.brief(factor)} "}
+                through |= dict.fromkeys(colors)
+            dot.edge(_value(p), _op(v.index), weight="1" if near else "0", **look)
         if v.kind == "op":
-            dot.edge(_op(v.index), _value(v.index), weight="4")
+            look = {**style.LIT, "color": ":".join(through)} if through else {}
+            dot.edge(_op(v.index), _value(v.index), weight="4", **look)
+    if any(steps.values()):
+        raise ValueError(message("a path does not lead through this graph", do="draw graph.end of its graph"))
 
 
 # ---- rows and columns -----------------------------------------------------------------------------------
@@ -177,7 +204,7 @@ def _hold_columns(dot, layout):
 # ---- legend ---------------------------------------------------------------------------------------------
 
 
-def _legend(vertices, values):
+def _legend(vertices, values, paths):
     swatches = {
         "parameter": style.PARAMETER,
         "constant": style.CONSTANT,
@@ -187,7 +214,11 @@ def _legend(vertices, values):
     kinds = {v.kind for v in vertices} | {"operation", "value"}
     cells = [_swatch(kind, look) for kind, look in swatches.items() if kind in kinds]
     cells.append(f"<TD>{style.escape(_note(vertices, values))}</TD>")
-    return f'<<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="2"><TR>{"".join(cells)}</TR></TABLE>>'
+    rows = [f"<TR>{''.join(cells)}</TR>"]
+    for path, color in zip(paths, style.PATHS):
+        product = f"{' × '.join(map(style.brief, path.factors))} = {style.brief(path.rate)}"
+        rows.append(f'<TR><TD COLSPAN="{len(cells)}"><FONT COLOR="{color}">{product}</FONT></TD></TR>')
+    return f'<<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="2">{"".join(rows)}</TABLE>>'
 
 
 def _swatch(text, look):

@@ -17,6 +17,8 @@ CONSTANT_FILL, CONSTANT_EDGE = "#f0f2f4", "#7b8794"
 OP_FILL, OP_EDGE = "#fdeccb", "#a86f00"
 LAYER_FILL, LAYER_EDGE = "#f5f7fa", "#cbd2d9"
 FLOW = "#52606d"
+PATHS = [PARAMETER_EDGE, "#b8460e", "#00735c", "#8e3a80", INK]
+"""The colours of paths, in the order in which they are given."""
 FONT = "Arial"
 
 GRAPH = {
@@ -44,6 +46,7 @@ FRAME = {
 }  # fmt: skip
 MARK = {"style": "invis", "shape": "point", "width": "0", "height": "0", "label": ""}
 UNSEEN = {"style": "invis"}
+LIT = {"penwidth": "2.5", "fontname": FONT, "fontsize": "14", "fontcolor": INK}
 """Attributes of Graphviz."""
 
 LONGEST_NAME, LONGEST_OP = 24, 20
@@ -82,6 +85,16 @@ def escape(text) -> str:
 def number(x, digits=3) -> str:
     """Some significant digits of a number: enough to compare by eye."""
     return str(x.item()) if x.dtype.kind in "biu" else f"{x:.{digits}g}"
+
+
+def brief(x, digits=3) -> str:
+    """Some significant digits of a number, written the shorter way.
+
+    >>> brief(0.00234, 2), brief(0.000234, 2), brief(1e10)
+    ('0.0023', '2.3e-4', '1e10')
+    """
+    power = re.sub(r"\.?0*e\+?(-?)0*(\d)", r"e\1\2", f"{x:.{digits - 1}e}")
+    return min(f"{x:.{digits}g}", power, key=len)
 
 
 def numbers(a) -> tuple[str, bool]:

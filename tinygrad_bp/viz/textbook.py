@@ -27,6 +27,7 @@ from ..backprop.paths import Layered, Path
 from ..errors import message
 from . import style
 from .render import Picture
+from .style import brief
 
 WIDTH, HEIGHT = 950, 550
 """Points of the page: 1280 × 720 pixels, less a margin."""
@@ -46,10 +47,9 @@ PASSED = {**LIT, "color": style.GRADIENT, "penwidth": "1"}
 COST = {**style.RESULT, "margin": "0.1,0.06"}
 COST_CHANGED = {**COST, "fillcolor": style.OP_FILL, "color": style.GRADIENT}
 FIXED = {**style.CONSTANT, "margin": "0.1,0.06"}
-TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": "white", "margin": "0.04,0.01"}
-INKS = [style.PARAMETER_EDGE, "#b8460e", "#00735c", "#8e3a80", style.INK]
+TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": "white", "margin": "0.055,0.01"}
 FAINT = {"color": style.LAYER_EDGE, "arrowhead": "none"}
-"""Attributes of Graphviz; `INKS` are the colours of paths."""
+"""Attributes of Graphviz."""
 
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
 INDICES = re.compile(r"\^([0-9A-Za-z]*)(?:_([0-9A-Za-z]+(?:,[0-9]+)?))?")
@@ -68,19 +68,19 @@ def draw_weight(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> 
     a net of more than 5 layers.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net = bp.nn.MLP([3, 4, 2], rng=0)
+    >>> net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
     >>> g = bp.viz.draw_weight(net, np.ones(3), np.zeros(2), bp.nn.functional.quadratic_cost, l=3, j=2, k=4)
     >>> g.name
     'weight3_2_4'
     """
     book = _observed(net, x, y, cost)
     w, z, a_in, a = (_name(s, *at) for s, *at in [("w", l, j, k), ("z", l, j), ("a", l - 1, k), ("a", l, j)])
-    weight, b = _number(element(book, "w", l, j, k)), _name("b", l, j)
-    bias, plus = (f"{b} = {_number(element(book, 'b', l, j))}", f" + {b}") if l in book.b else ("", "")
+    weight, b = brief(element(book, "w", l, j, k)), _name("b", l, j)
+    bias, plus = (f"{b} = {brief(element(book, 'b', l, j))}", f" + {b}") if l in book.b else ("", "")
     return _draw(
         book, f"weight{l}_{j}_{k}", f"{w} is the weight from neuron {k} of layer {l - 1} to neuron {j} of layer {l}",
-        [f"{z} = … + {w} {a_in} + …{plus} = {_number(element(book, 'z', l, j, 1))} ,   "
-         f"{a} = σ({z}) = {_number(element(book, 'a', l, j, 1))}"],
+        [f"{z} = … + {w} {a_in} + …{plus} = {brief(element(book, 'z', l, j, 1))} ,   "
+         f"{a} = σ({z}) = {brief(element(book, 'a', l, j, 1))}"],
         _shown(book, (l - 1, k), (l, j)), {(l - 1, k): (LIT, [], ""), (l, j): (LIT, [], bias)},
         {(l, j, k): ([style.PARAMETER_EDGE], f"{w} = {weight}")},
     )  # fmt: skip
@@ -92,7 +92,7 @@ def draw_demon(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, dz: float = 
     Nielsen ch. 2, before eq. 29; the true change of C stands below. Otherwise as `draw_weight`.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net = bp.nn.MLP([3, 4, 2], rng=0)
+    >>> net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
     >>> g = bp.viz.draw_demon(net, np.ones(3), np.zeros(2), bp.nn.functional.quadratic_cost, 2, 1, dz=-0.2)
     >>> "Δz = -0.2" in g.source
     True
@@ -100,13 +100,13 @@ def draw_demon(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, dz: float = 
     book, z, delta = _observed(net, x, y, cost), _name("z", l, j), _name("δ", l, j)
     moved, shown = element(book, "z", l, j, 1) + dz, _shown(book, (l, j))
     [(*_, error, _, dC, predicted, _)] = demon(net, x, y, cost, l, j, steps=[dz]).rows
-    error, step, product = map(_number, (error, dz, predicted))
+    error, step, product = map(brief, (error, dz, predicted))
     return _draw(
         book, f"demon{l}_{j}", f"The demon at neuron {j} of layer {l} turns {z} into {z} + Δz",
         [f"the error {delta} = ∂C/∂{z} = {error} ,   ΔC ≈ {delta} Δz = {error} × {step} = {product}",
-         f"the net run again with Δz:   ΔC = {_number(dC)}"],
+         f"the net run again with Δz:   ΔC = {brief(dC)}"],
         shown, {at[:2]: (PASSED, [], "") for at in _reached(shown, l, j)}
-        | {(l, j): (CHANGED, [f"{z}+Δz", _number(moved, 2)], f"demon: Δz = {step}")},
+        | {(l, j): (CHANGED, [f"{z}+Δz", brief(moved, 2)], f"demon: Δz = {step}")},
         {edge: ([style.GRADIENT], "") for edge in _reached(shown, l, j)},
         cost=(COST_CHANGED, [f"ΔC ≈ {delta} Δz", f"= {product}"]),
     )  # fmt: skip
@@ -118,13 +118,13 @@ def draw_cost(net: Any, x: Any, y: Any, cost: Any) -> Picture:
     Nielsen ch. 2, the second assumption on the cost. On the edges: ∂C/∂a^L_j. Otherwise as `draw_weight`.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net = bp.nn.MLP([3, 4, 2], rng=0)
+    >>> net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
     >>> g = bp.viz.draw_cost(net, np.ones(3), np.zeros(2), bp.nn.functional.quadratic_cost)
     >>> g.name
     'cost'
     """
     book = _observed(net, x, y, cost)
-    L, targets = book.L, [_number(value) for value in np.ravel(book.y)]
+    L, targets = book.L, [brief(value) for value in np.ravel(book.y)]
     fixed = [f"y^_{j} = {t}" for j, t in enumerate(targets, 1)] if len(targets) > 1 else [f"y = {targets[0]}"]
     if len(fixed) > MOST_NEURONS:
         fixed = [*fixed[: MOST_NEURONS - 1], f"… {len(fixed) - MOST_NEURONS + 1} more"]
@@ -134,8 +134,8 @@ def draw_cost(net: Any, x: Any, y: Any, cost: Any) -> Picture:
         book, "cost", f"The cost is a function of the output activations a^{L} alone",
         [f"y is a fixed parameter, to which no gradient flows;   on the edges: ∂C/∂a^{L}_j"],
         shown, {(L, j): (LIT, [], "") for j in outputs},
-        {(L + 1, 1, j): ([style.GRADIENT], _number(book.nabla_a[j - 1, 0])) for j in outputs},
-        cost=(COST, [f"C(a^{L}) = {_number(_cost(book))}"]), fixed=fixed,
+        {(L + 1, 1, j): ([style.GRADIENT], brief(book.nabla_a[j - 1, 0])) for j in outputs},
+        cost=(COST, [f"C(a^{L}) = {brief(_cost(book))}"]), fixed=fixed,
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def draw_bp4(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> Pic
     Otherwise as `draw_weight`.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net = bp.nn.MLP([3, 4, 2], rng=0)
+    >>> net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
     >>> g = bp.viz.draw_bp4(net, np.ones(3), np.zeros(2), bp.nn.functional.quadratic_cost, l=2, j=4, k=3)
     >>> g.name
     'bp4_2_4_3'
@@ -156,10 +156,10 @@ def draw_bp4(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> Pic
     a_in = element(book, "a", l - 1, k, 1)
     return _draw(
         book, f"bp4_{l}_{j}_{k}", f"∂C/∂{w} = a^_in × δ^_out : the activation into the weight times the error at its end",
-        [f"∂C/∂{w} = {a} {delta} = {_number(a_in)} × {_number(error)} = {_number(slope)}   (BP4)"],
+        [f"∂C/∂{w} = {a} {delta} = {brief(a_in)} × {brief(error)} = {brief(slope)}   (BP4)"],
         _shown(book, (l - 1, k), (l, j)),
-        {(l - 1, k): (PARAMETER, [], "a^_in"), (l, j): (CHANGED, [delta, _number(error, 2)], "δ^_out")},
-        {(l, j, k): ([style.INK], f"∂C/∂{w} = {_number(slope)}")},
+        {(l - 1, k): (PARAMETER, [], "a^_in"), (l, j): (CHANGED, [delta, brief(error, 2)], "δ^_out")},
+        {(l, j, k): ([style.INK], f"∂C/∂{w} = {brief(slope)}")},
     )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def draw_spread(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int, dw:
     ΔC ≈ ∂C/∂w Δw. Otherwise as `draw_weight`.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net = bp.nn.MLP([3, 4, 2], rng=0)
+    >>> net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
     >>> g = bp.viz.draw_spread(net, np.ones(3), np.zeros(2), bp.nn.functional.quadratic_cost, 2, 4, 3, dw=0.5)
     >>> "ΔC = " in g.source
     True
@@ -178,14 +178,14 @@ def draw_spread(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int, dw:
     book, w = _observed(net, x, y, cost), _name("w", l, j, k)
     slope, shown = element(book, "nabla_w", l, j, k), _shown(book, (l - 1, k), (l, j))
     change = {row[0]: row[2] for row in Layered(net, x, y, cost).spread(l, j, k, dw).rows}
-    dC, step, later = _number(change["C"]), _number(dw), _reached(shown, l, j)
+    dC, step, later = brief(change["C"]), brief(dw), _reached(shown, l, j)
     changed = [(l, j), *(at[:2] for at in later if at[0] <= book.L)]
     return _draw(
         book, f"spread{l}_{j}_{k}", f"A change of {w} spreads from layer to layer to the cost",
-        [f"(47):  ΔC ≈ ∂C/∂{w} Δ{w} = {_number(slope)} × {step} = {_number(slope * dw)} ,   "
+        [f"(47):  ΔC ≈ ∂C/∂{w} Δ{w} = {brief(slope)} × {step} = {brief(slope * dw)} ,   "
          f"the net run again:  ΔC = {dC}"],
         shown, {(l - 1, k): (LIT, [], "")}
-        | {(i, q): (CHANGED, [_name("Δa", i, q), _number(change[_name("a", i, q)], 2)], "") for i, q in changed},
+        | {(i, q): (CHANGED, [_name("Δa", i, q), brief(change[_name("a", i, q)], 2)], "") for i, q in changed},
         {edge: ([style.GRADIENT], "") for edge in later} | {(l, j, k): ([style.PARAMETER_EDGE], f"Δ{w} = {step}")},
         cost=(COST_CHANGED, [f"ΔC = {dC}"]),
     )  # fmt: skip
@@ -200,28 +200,30 @@ def draw_paths(
     that it comes from; its factor ∂a^l_j/∂w^l_jk then stands on that edge. Otherwise as `draw_weight`.
 
     >>> import numpy as np, tinygrad_bp as bp
-    >>> net, cost = bp.nn.MLP([3, 4, 2], rng=0), bp.nn.functional.quadratic_cost
+    >>> net, cost = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64), bp.nn.functional.quadratic_cost
     >>> best = bp.backprop.paths.Layered(net, np.ones(3), np.zeros(2), cost).largest(("w", 2, 4, 3), 2)
     >>> bp.viz.draw_paths(net, np.ones(3), np.zeros(2), cost, best, k=3).name
     'paths'
     """
     book, paths = _observed(net, x, y, cost), [paths] if isinstance(paths, Path) else list(paths)
-    if not 1 <= len(paths) <= len(INKS):
-        raise ValueError(message("paths cannot be told apart", expected=f"1 to {len(INKS)}", got=len(paths)))
+    if not 1 <= len(paths) <= len(style.PATHS):
+        raise ValueError(
+            message("paths cannot be told apart", expected=f"1 to {len(style.PATHS)}", got=len(paths))
+        )
     notes: list[str] = []
     edges: dict[tuple, tuple[list[str], str]] = {}
-    for path, ink in zip(paths, INKS):
+    for path, ink in zip(paths, style.PATHS):
         steps = _steps(book, path, k)
         for edge, factor in zip(reversed(steps), reversed(path.factors)):
-            edges.setdefault(edge, ([], _number(factor)))[0].append(ink)
+            edges.setdefault(edge, ([], brief(factor)))[0].append(ink)
         passed = [_name("a", *at) for at in path.neurons] + ["C"]
         through = [_name("w", *steps[0]), *passed] if len(steps) == len(passed) else passed
-        product = " × ".join(map(_number, path.factors))
-        notes.append(f"{' → '.join(through)} :   {product} = {_number(path.rate)}")
+        product = " × ".join(map(brief, path.factors))
+        notes.append(f"{' → '.join(through)} :   {product} = {brief(path.rate)}")
     lit = {(l - 1, p) for l, _, p in edges}
     return _draw(
         book, "paths", "A path's rate is the product of the rate factors on its edges", notes,
-        _shown(book, *lit), dict.fromkeys(lit, (LIT, [], "")), edges, inks=INKS,
+        _shown(book, *lit), dict.fromkeys(lit, (LIT, [], "")), edges, inks=style.PATHS,
     )  # fmt: skip
 
 
@@ -296,11 +298,11 @@ def _draw(book, name, title, notes, shown, neurons, edges, cost=None, fixed=(), 
         if j is None:
             page.write(f"more{l}", [f"… {book.sizes[l - 1] - len(shown[l]) + 1} more"], spot, WORDS)
         elif l <= L:
-            lines = lines or [_name("a", l, j), _number(element(book, "a", l, j, 1), 2)]
+            lines = lines or [_name("a", l, j), brief(element(book, "a", l, j, 1), 2)]
             page.write(f"a{l}_{j}", lines, spot, look)
         if tag:
             page.write(f"tag{l}_{j}", [tag], spot + 0.5j * ROW, {**TAG, "color": look["color"]})
-    look, lines = cost or (COST, [f"C = {_number(_cost(book))}"])
+    look, lines = cost or (COST, [f"C = {brief(_cost(book))}"])
     page.write("C", lines, spot, look)
     if fixed:
         page.write("y", fixed, spot - 0.5j * LINE * (3 + len(fixed)), FIXED)
@@ -389,12 +391,6 @@ def _name(symbol, l, j, k=None):
     return f"{symbol}^{l}_{j}" + ("" if k is None else f"{',' if max(j, k) > 9 else ''}{k}")
 
 
-def _number(x, digits=3):
-    """Some significant digits, written the shorter way: 0.0023, but 2.3e-4."""
-    power = re.sub(r"\.?0*e\+?(-?)0*(\d)", r"e\1\2", f"{x:.{digits - 1}e}")
-    return min(f"{x:.{digits}g}", power, key=len)
-
-
 def _pieces(line):
     """[(text, upper index, lower index)] of a line; the last text may have none."""
     *pairs, last = INDICES.split(line)
@@ -411,7 +407,7 @@ def _size(lines, size):
         scripts = sum(max(len(over or ""), len(under or "")) for _, over, under in line)
         widths.append(0.57 * (size * letters + SCRIPT * scripts))
         heights.append(1.25 * size if line[0][1] is None else LINE)
-    return max(widths) + 6, sum(heights) + 3
+    return max(widths) + 8, sum(heights) + 3
 
 
 def _typeset(lines, size):

@@ -29,13 +29,13 @@ class Vertex:
 
     __slots__ = (
         "contributions", "cotangent", "dtype", "index", "inline", "kind", "kwargs", "line", "module", "name", "observed",
-        "op", "parents", "shape", "value",
+        "op", "parents", "seen", "shape", "value",
     )  # fmt: skip
 
     def __init__(self, kind, op=None, name=None, shape=None, dtype=None, value=None):
         self.kind = kind  # "op", "parameter" or "constant"
         self.op, self.name, self.shape, self.dtype, self.value = op, name, shape, dtype, value
-        self.module = self.line = self.cotangent = None
+        self.module = self.line = self.cotangent = self.seen = None
         self.kwargs, self.observed = NO_KEYWORDS, False
         self.contributions: Sequence[Any] = ()
         self.parents: list[Vertex] = []
@@ -58,7 +58,7 @@ class _Given:
 
 
 def trace(source: Any, max_nodes: int) -> list[Vertex]:
-    """The vertices of a Tensor's graph or of an observed Run, parents before children.
+    """The vertices of the graph of a Tensor or a Seen, or of an observed Run, parents before children.
 
     Numbers and indices (`inline`) are among the parents of the ops that use them, but not in the list.
     Raises ValueError for more than `max_nodes` vertices, FreedGraph for a graph that is gone.
@@ -109,6 +109,8 @@ def _roots(source):
                 )
             )
         return source.nodes
+    if isinstance(source, Seen):
+        return [source]
     if not isinstance(source, Tensor):
         raise TypeError(message("a drawing needs a Tensor or an observed run", got=repr(source)[:80]))
     if source._node is None:
@@ -158,6 +160,7 @@ def _vertex(item):
         vertex = Vertex(kind, item.op, item.name, item.shape, item.dtype, item.value)
         vertex.module, vertex.line, vertex.kwargs = item.module, item.line, item.kwargs
         vertex.cotangent, vertex.contributions, vertex.observed = item.cotangent, item.contributions, True
+        vertex.seen = item
         if item.op == PICK.name and isinstance(item.parents[0].value, (tuple, list)):
             vertex.op = "output"
     elif isinstance(item, Node):
