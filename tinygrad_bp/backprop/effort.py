@@ -66,7 +66,7 @@ class Counted:
     """The cost of a copy of `net`, a Module, with four ways to its gradient; arguments as for `verify`.
 
     A gradient is one array, in the order of `places`: (number of the parameter, index in it). `passes`
-    counts the forward passes since the start, `multiply_adds` those of the whole batch, sweeps included.
+    counts forward passes, `multiply_adds` counts those of the whole batch, forward and backward.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> net = bp.nn.MLP([3, 5, 2], rng=0, dtype=np.float64)
@@ -85,8 +85,13 @@ class Counted:
         x, self.y = as_rows(net, x, y)
         self.x = Tensor(x)
         self.parameters, self.rebuild = tree.flatten(self.net)
-        self.places = [(n, i) for n, p in enumerate(self.parameters) for i in range(p.size)]
+        self.size = sum(p.size for p in self.parameters)
         self.passes = self.multiply_adds = 0
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Where each element of a gradient belongs."""
+        return [(n, i) for n, p in enumerate(self.parameters) for i in range(p.size)]
 
     def __call__(self, *parameters: Any) -> Any:
         """C, with other parameters if they are given."""
@@ -119,7 +124,7 @@ class Counted:
         places = self.places if places is None else places
         if central:
             return np.array([self.moved(p, step) - self.moved(p, -step) for p in places]) / (2 * step)
-        return (np.array([self.moved(p, step) for p in places]) - self.moved(self.places[0], 0.0)) / step
+        return (np.array([self.moved(p, step) for p in places]) - self.moved((0, 0), 0.0)) / step
 
     def forward_mode(self) -> np.ndarray:
         """∇C by one `bp.jvp` along the unit vector of each parameter."""
@@ -177,7 +182,7 @@ def growing(cases: Iterable[tuple] | None = None, measure_up_to: int = 100_000, 
 
 def _row(C, measure_up_to):
     C.backprop()
-    F, both, count = C.forward // C.m, C.multiply_adds // C.m, len(C.places)
+    F, both, count = C.forward // C.m, C.multiply_adds // C.m, C.size
     once = seconds({"pass": lambda: C.moved((0, 0), 0.0), "backprop": lambda: C().backward()})
     if count <= measure_up_to:
         slow, note = _time(C.differences, 1), ""
@@ -213,8 +218,9 @@ def errors_by_step(
     C = Counted(net, x, y, cost)
     gradient = C.backprop()
     steps = np.logspace(-15, 0, 46) if steps is None else np.asarray(steps, np.float64)
-    chosen = np.random.default_rng(rng).permutation(len(C.places))[:n]
-    places, size = [C.places[i] for i in chosen], np.max(np.abs(gradient))
+    chosen = np.random.default_rng(rng).permutation(C.size)[:n]
+    everywhere, size = C.places, np.max(np.abs(gradient))
+    places = [everywhere[i] for i in chosen]
     one_sided, central = (
         [np.max(np.abs(C.differences(float(step), both, places) - gradient[chosen])) / size for step in steps]
         for both in (False, True)
