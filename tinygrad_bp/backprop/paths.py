@@ -274,14 +274,15 @@ def recorded(f: Callable, *args: Any) -> tuple[Graph, list[Seen]]:
         if node.shape is None or math.prod(node.shape) != 1 or node.dtype.kind != "f":
             what = f"paths lead through real numbers, and the result of {seen.op} ({seen.line}) is none"
             raise ValueError(message(what, got=f"shape {node.shape}", do="write f in scalar ops"))
-        if seen.kind != "op":  # a leaf, or made before f
-            continue
-        parents = zip(node.parents, seen.parents)
-        fresh = {p: s for p, s in parents if p is not None and p not in vertices}
+        operands = zip(node.parents, seen.parents)  # of what was made before f: none
+        fresh = {p: s for p, s in operands if p is not None and p not in vertices}
         vertices |= fresh
         pending += fresh
-        for parent, factor in shares(node, np.ones(node.shape, node.dtype)[()], Watch()):
-            edges.setdefault(vertices[parent], []).append((seen, factor.item()))
+    with np.errstate(all="ignore"):
+        for node, seen in vertices.items():
+            one = np.ones(node.shape, node.dtype)[()]
+            for parent, factor in shares(node, one, Watch()) if seen.kind == "op" else ():
+                edges.setdefault(vertices[parent], []).append((seen, factor.item()))
     for seen in vertices.values():  # what those cotangents of 1 left behind; the true ones come instead
         seen.cotangent, seen.contributions = None, [None] * len(seen.parents)
     sweep({loss._node: np.ones(loss.shape, loss.dtype)[()]}, False, Watch())
