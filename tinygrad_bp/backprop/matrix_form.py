@@ -148,6 +148,7 @@ def slowdown(widths: Sequence[int] = (10, 30, 100, 300, 1000), m: int = 1, round
 
     By ⊙ a batch is one call; Σ′(z) is another matrix for each example. (33, 34) multiply it to a
     vector, (35) all matrices first. Microseconds, medians of interleaved rounds; and the ratios to ⊙.
+    BLAS with one thread (OPENBLAS_NUM_THREADS=1, say) measures more quietly.
 
     >>> [row[0] for row in slowdown([4, 8], rounds=1).rows]
     [4, 8]
