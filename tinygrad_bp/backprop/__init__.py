@@ -6,6 +6,7 @@ Read `equations.py` first, then `notation.py` and `verify.py`.
 """
 
 from . import effort, equations, paths
+from .check_student import StudentReport, StudentRow, check_backprop
 from .conventions import Ng, Table, as_ng, as_nn, check_ng, dictionary, element, run_table
 from .costs import check_cost, demon, good_demon
 from .diagnose import Diagnosis, Finding, LayerHealth, diagnose
@@ -33,6 +34,8 @@ __all__ = [
     "Row",
     "SpeedUp",
     "Step",
+    "StudentReport",
+    "StudentRow",
     "Table",
     "WeightCheck",
     "WeightRow",
@@ -40,6 +43,7 @@ __all__ = [
     "as_nn",
     "between",
     "chain_rule",
+    "check_backprop",
     "check_cost",
     "check_ng",
     "check_weights",

@@ -31,7 +31,8 @@ from ..transforms import grad
 from .effort import seconds
 from .equations import SIGMA_PRIME
 
-Activation = str | tuple[Callable, Callable]
+Pair = tuple[Callable, Callable]
+Activation = str | Pair
 Pairs = Sequence[tuple[Any, Any]]
 Gradient = tuple[list[np.ndarray], list[np.ndarray]]
 
@@ -107,7 +108,14 @@ class Network:
         self.sizes, self.num_layers, self.by, self.matrix = list(sizes), len(sizes), by, matrix
         self.biases = [self.rng.standard_normal((n, 1)) for n in sizes[1:]]
         self.weights = [self.rng.standard_normal((n, n_in)) for n_in, n in itertools.pairwise(sizes)]
-        self.activations = _activations(self.sizes, sigma, dict(own or {}))
+        self.sigma = _activation(sigma)
+        self.own: dict[int, Pair] = {}  # by layer, where a neuron differs
+        for (l, j), f in dict(own or {}).items():
+            if not (2 <= l <= self.num_layers and 1 <= j <= sizes[l - 1]):
+                raise ValueError(message(f"there is no neuron {j} in layer {l}", got=f"widths {self.sizes}"))
+            both = zip(self.own.get(l, self.sigma), _activation(f))
+            sigma_l, sigma_prime_l = (partial(_but_for_one, j - 1, *functions) for functions in both)
+            self.own[l] = sigma_l, sigma_prime_l
 
     def feedforward(self, a: np.ndarray) -> np.ndarray:
         """a^L for the input a, (n_1, 1), or for a column per example, (n_1, m); eq. 25 layer by layer."""
@@ -119,9 +127,9 @@ class Network:
             expected = f"columns, ({self.sizes[0]}, 1) or ({self.sizes[0]}, m)"
             raise ValueError(message("wrong shape of an input", expected=expected, got=np.shape(x)))
         zs, activations = [], [x]
-        for b, w, (sigma, _) in zip(biases, weights, self.activations):
+        for l, (b, w) in enumerate(zip(biases, weights), start=2):
             zs.append(w @ activations[-1] + b)  # b is added to each of the m columns
-            activations.append(sigma(zs[-1]))
+            activations.append(self.own.get(l, self.sigma)[0](zs[-1]))
         return zs, activations
 
     def cost(self, a: Any, y: Any) -> Any:
@@ -152,7 +160,7 @@ class Network:
         array([[ True]])
         """
         zs, activations = self.forward(x, self.biases, self.weights)
-        slopes = [sigma_prime(z) for (_, sigma_prime), z in zip(self.activations, zs)]
+        slopes = [self.own.get(l, self.sigma)[1](z) for l, z in enumerate(zs, start=2)]
         nabla_a = self.cost_derivative(activations[-1], y)
         deltas = [nabla_a * slopes[-1]]  # BP1
         for l in range(2, self.num_layers):  # layer l from the end
@@ -222,9 +230,8 @@ class Network:
         >>> np.allclose(net.feedforward(np.ones((2, 1))), W @ np.ones((2, 1)) + c)
         True
         """
-        linear = all(sigma is identity for sigma, _ in self.activations[l - 1 :])
-        if not (1 <= l <= self.num_layers and linear):
-            expected = f"linear neurons above layer l, one of 1 … {self.num_layers}"
+        if not 1 <= l <= self.num_layers or self.sigma[0] is not identity or self.own:
+            expected = f"linear neurons throughout, and one of the layers 1 … {self.num_layers}"
             raise ValueError(message(f"no affine map from layer {l}", expected=expected))
         W, c = np.eye(self.sizes[l - 1]), np.zeros((self.sizes[l - 1], 1))
         for w, b in zip(self.weights[l - 1 :], self.biases[l - 1 :]):
@@ -245,17 +252,6 @@ def pairs(x: Any, y: Any) -> list[tuple[np.ndarray, Any]]:
 def _matrices(mini_batch):
     """Pairs of columns as two matrices, one column per example."""
     return [np.concatenate([np.atleast_2d(part).T for part in parts]).T for parts in zip(*mini_batch)]
-
-
-def _activations(sizes, sigma, own):
-    """For each layer (σ, σ′), two functions of z^l, (n_l, m)."""
-    layers = [_activation(sigma)] * (len(sizes) - 1)
-    for (l, j), f in own.items():
-        if not (2 <= l <= len(sizes) and 1 <= j <= sizes[l - 1]):
-            raise ValueError(message(f"there is no neuron {j} in layer {l}", got=f"widths {list(sizes)}"))
-        both = zip(layers[l - 2], _activation(f))
-        layers[l - 2] = tuple(partial(_but_for_one, j - 1, for_all, for_j) for for_all, for_j in both)
-    return layers
 
 
 def _activation(given):
