@@ -294,7 +294,7 @@ def _explanations(net, runs, tolerance):
     """The fewest known mistakes, at most one in each equation, that give the student's numbers on all runs."""
     L = net.num_layers
     alone = [(f", in layer {l} alone", [l]) for l in range(2, L + 1)]
-    places = {"BP2": alone[:-1], "BP3": [(", in the hidden layers", range(2, L)), *alone]}
+    places: dict[str, list] = {"BP2": alone[:-1], "BP3": [(", in the hidden layers", range(2, L)), *alone]}
     places["BP4"] = places["BP3"]
     options: dict[str, list] = {"order": [(0, "", 1), (100, "the lists begin with layer L", -1)]}
     options |= {name: [(0, "", partial(_rule, name, right, ()))] for name, right in RIGHT.items()}
@@ -335,7 +335,7 @@ def _giving(net, run, options, tolerance):
     def giving(name, among, layers):
         return [o for o in among if all(_same(o[2](s, l), given[name, l], tolerance) for l in layers)]
 
-    found = []
+    found: list = []
     for order, forward, bp1 in itertools.product(options["order"], options["feedforward"], options["BP1"]):
         given = dict(zip(itertools.product(("BP3", "BP4"), layers[:: order[2]]), answer))
         s = SimpleNamespace(w=w, b=b, z={}, a={1: x}, y=y, delta={}, slope=slope, m=x.shape[1], L=L)
