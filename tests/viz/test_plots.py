@@ -97,17 +97,114 @@ def test_norms_without_any_bar(norms):
     assert {f"{norm:.3g}" for norm in norms.values()} <= {t.get_text() for t in texts(ax)}
 
 
-def test_no_layers_is_an_error():
+@pytest.mark.parametrize("norms", [{}, [], [{}]])
+def test_no_layers_is_an_error(norms):
     with pytest.raises(ValueError, match="no norms to draw"):
-        viz.plot_delta_norms({})
+        viz.plot_delta_norms(norms)
 
 
+def test_T25_norms_over_training_are_a_line_per_layer():
+    (x, labels), _ = bp.data.load_digits()
+    y, cost = bp.data.one_hot(labels, 10), bp.nn.functional.quadratic_cost
+    net = bp.nn.MLP([64, 15, 15, 10], rng=0)
+    sgd, norms = bp.optim.SGD(net.parameters(), lr=3.0), []
+    for epoch in range(4):
+        if epoch:
+            bp.training.fit(net, (x, y), cost, sgd, epochs=1, rng=epoch, quiet=True)
+        norms.append(bp.backprop.delta_norms(net, x[:100], y[:100], cost))
+    ax = viz.plot_delta_norms(norms)
+    assert {name: by_epoch for name, (_, by_epoch) in lines(ax).items()} == {
+        f"layer {l}": [by_layer[l] for by_layer in norms]
+        for l in (2, 3, 4)  # noqa: E741
+    }
+    assert ax.get_yscale() == "log"
+    assert ax.get_xlabel() == "epoch"
+
+
+def test_of_many_layers_some_are_named():
+    norms = [{l: 0.5 ** (32 - l) for l in range(2, 32)} for _ in range(3)]  # noqa: E741
+    ax = viz.plot_delta_norms(norms)
+    drawn(ax)
+    assert len(ax.get_lines()) == 30
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert (named[0], named[-1], len(named)) == ("layer 2", "layer 31", 9)
+
+
+@pytest.mark.parametrize("norms", [[{2: 0.0, 3: 0.0}], [{2: np.nan}, {2: np.inf}], [{2: 1.0}]])
+def test_any_norms_over_training_are_drawn(norms):
+    drawn(viz.plot_delta_norms(norms))
+
+
+def test_T26_T27_curves_are_the_errors():
+    curves = bp.backprop.saturated_start(epochs=30)
+    ax = viz.plot_curves(curves)
+    assert {name: ys for name, (_, ys) in lines(ax).items()} == {
+        name: list(errors) for name, errors in curves.errors.items()
+    }
+    assert lines(ax)["quadratic cost"][0] == list(range(31))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "quadratic cost")
+
+
+def test_T21_errors_by_step():
+    net = bp.nn.MLP([3, 4, 2], rng=0, dtype=np.float64)
+    batch = np.ones((4, 3)), np.zeros((4, 2)), bp.nn.functional.quadratic_cost
+    errors = bp.backprop.effort.errors_by_step(net, *batch, steps=[1e-12, 1e-9, 1e-6, 1e-3], n=5)
+    ax = viz.plot_step_errors(errors)
+    (one, ys), (two, others) = lines(ax).items()
+    assert one.startswith("one-sided (46): least")
+    assert f"at ε = {errors.steps[np.argmin(errors.central)]:.0e}" in two
+    assert ys == (list(errors.steps), list(errors.one_sided))
+    assert others[1] == list(errors.central)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_T21_times_by_size_tell_what_was_measured():
+    rng = np.random.default_rng(0)
+    cases = [
+        (
+            bp.nn.MLP([n, n, 2], rng=rng),
+            rng.random(n, np.float32),
+            np.ones(2, np.float32),
+            bp.nn.functional.mse_loss,
+        )
+        for n in (3, 10, 20)
+    ]
+    table = bp.backprop.effort.growing(cases, measure_up_to=150)
+    found = lines(viz.plot_effort(table))
+    assert found["differences (46)"][0] == found["backprop"][0] == [20, 132, 462]
+    assert found["differences (46), extrapolated"][0] == [462]
+    assert found["backprop"][1] == [row[table.header.index("seconds by (46)") + 1] for row in table.rows]
+
+
+CURVES = SimpleNamespace(
+    errors={
+        name: 2.0 ** -np.arange(0.0, 60, k) for k, name in enumerate(["ReLU", "softplus", "z + tanh z"], 1)
+    },
+    measure="cross_entropy",
+)
+ERRORS = SimpleNamespace(
+    steps=np.logspace(-15, 0, 16),
+    one_sided=np.logspace(0, -7, 16),
+    central=np.logspace(0, -10, 16),
+    dtype="float64",
+)
+EFFORT = SimpleNamespace(
+    header=("parameters", "seconds by (46)", "by backprop"),
+    rows=((103, "0.057", 8e-4), (9760, "5.4", 2e-4), (1000200, "2.3e+04 extrapolated", 7e-2)),
+)
 CASES = {
     "learning curve": lambda ax=None: viz.plot_learning_curve(HISTORY, ax=ax),
     "30 epochs": lambda ax=None: viz.plot_learning_curve(
         bp.training.History(*(list(np.linspace(0.2, 0.99, 30)) for _ in range(3))), ax=ax
     ),
     "norms": lambda ax=None: viz.plot_delta_norms({2: 0.1, 3: 0.4}, ax=ax),
+    "norms by epoch": lambda ax=None: viz.plot_delta_norms([{2: 1e-3, 3: 0.4}, {2: 0.1, 3: 0.3}], ax=ax),
+    "norms of many layers": lambda ax=None: viz.plot_delta_norms(
+        [{layer: 10.0**-layer for layer in range(2, 32)}] * 50, ax=ax
+    ),
+    "curves": lambda ax=None: viz.plot_curves(CURVES, ax=ax),
+    "errors by step": lambda ax=None: viz.plot_step_errors(ERRORS, ax=ax),
+    "effort": lambda ax=None: viz.plot_effort(EFFORT, ax=ax),
     "norms far apart": lambda ax=None: viz.plot_delta_norms({l: 10.0**-l for l in range(2, 9)}, ax=ax),  # noqa: E741
 }
 

@@ -3,7 +3,7 @@
 Here you can let several nets learn the same and see who is slow: `saturated_start` the quadratic cost
 against cross-entropy (T27), `choices_of_sigma` four activations (T26), `learning_curves` nets of your own.
 The one idea: all start from the same weights and go the same steps; they differ in the one factor that
-is being studied. Plotted by `bp.viz.plot_learning_curves`. Read `diagnose.py` for the reasons.
+is being studied. Plotted by `bp.viz.plot_curves`. Read `diagnose.py` for the reasons.
 """
 
 import copy
@@ -48,7 +48,10 @@ class Curves:
         return int(there[0]) if len(there) else None
 
     def __str__(self) -> str:
-        rows = [(name, float(e[0]), float(e[-1]), self.epochs_to(name)) for name, e in self.errors.items()]
+        rows = [
+            (name, float(e[0]), float(e[-1]), self.epochs_to(name) or "never")
+            for name, e in self.errors.items()
+        ]
         return str(
             Table("Learning curves", (self.measure, "at first", "at the end", "epochs to half"), tuple(rows))
         )
@@ -98,7 +101,7 @@ def saturated_start(
 
 def choices_of_sigma(
     sizes: Any, x: Any, y: Any, cost: Callable, *, sigmas: Mapping[str, Callable] = SIGMAS, bias: float = -4.0,
-    eta: float = 0.3, epochs: int = 200, rng: Any = 0,
+    eta: float = 0.05, epochs: int = 400, rng: Any = 0,
 ) -> Curves:  # fmt: skip
     """The hidden σ compared (T26): the same weights, all hidden biases at `bias`, and linear outputs.
 

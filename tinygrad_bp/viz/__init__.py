@@ -6,7 +6,7 @@ imported only when a plot is asked for. Read `vertices.py` next.
 """
 
 from .graph import graph
-from .plots import plot_delta_norms, plot_learning_curve
+from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .render import Picture, render
 from .textbook import draw_bp4, draw_cost, draw_demon, draw_paths, draw_spread, draw_weight
 
@@ -19,7 +19,10 @@ __all__ = [
     "draw_spread",
     "draw_weight",
     "graph",
+    "plot_curves",
     "plot_delta_norms",
+    "plot_effort",
     "plot_learning_curve",
+    "plot_step_errors",
     "render",
 ]

@@ -6,7 +6,8 @@ writes it. No global state of Matplotlib is touched, and no window is opened. Th
 and Ito's, and lines differ in their marks as well. Read `graph.py` next.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,14 @@ import numpy as np
 from ..errors import message
 
 BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#d55e00", "#00735c", "#cbd2d9", "#1f2933"
+LOOKS = [(BLUE, "o", "-"), (ORANGE, "^", "--"), (GREEN, "s", "-."), ("#aa4499", "D", ":"), (INK, "v", "-")]
+"""Colour, mark and dash of the first, second, … line."""
 SIZE = 15
 """Points of all text on a Figure of our own: 21 pixels of 720."""
 MANY = 40
 """Epochs from which on a line has no marks."""
+MOST_NAMES = 8
+"""Layers that are named in a legend; of more, so many evenly spaced."""
 FAR_APART = 30
 """Ratio of norms from which on their axis is logarithmic."""
 
@@ -58,19 +63,24 @@ def plot_learning_curve(history: Any, ax: Any = None) -> Any:
     return ax
 
 
-def plot_delta_norms(norms: Mapping[Any, float], ax: Any = None) -> Any:
+def plot_delta_norms(norms: Mapping[Any, float] | Sequence[Mapping[Any, float]], ax: Any = None) -> Any:
     """‖δ^l‖ by layer as bars, from a dict layer -> norm as `bp.backprop.delta_norms` gives; the Axes.
 
+    A list of such dicts, one before training and one after each epoch, is drawn as a line per layer.
     The axis is logarithmic where the norms differ more than thirtyfold: vanishing and exploding
     gradients are then slopes. Raises ValueError without layers, ImportError without Matplotlib.
 
     >>> import tinygrad_bp as bp
     >>> [float(bar.get_height()) for bar in bp.viz.plot_delta_norms({2: 0.1, 3: 0.4}).patches]
     [0.1, 0.4]
+    >>> len(bp.viz.plot_delta_norms([{2: 0.1, 3: 0.4}, {2: 0.1, 3: 0.3}]).lines)
+    2
     """
-    if not norms:
+    if not norms or not all(norms if isinstance(norms, Sequence) else [norms]):
         raise ValueError(message("there are no norms to draw", expected="at least one layer", got="none"))
     ax, size = _axes(ax)
+    if isinstance(norms, Sequence):
+        return _norms_by_epoch(norms, ax, size)
     values = [float(norm) for norm in norms.values()]
     heights = [value if 0 < value < np.inf else 0.0 for value in values]
     bars = ax.bar(range(len(values)), heights, width=0.6, color=BLUE, zorder=2)
@@ -98,6 +108,96 @@ def plot_delta_norms(norms: Mapping[Any, float], ax: Any = None) -> Any:
     return ax
 
 
+def _norms_by_epoch(norms, ax, size):
+    """A line per layer, dark to light from the input on; of many layers some are named."""
+    from matplotlib import colormaps
+
+    layers = list(norms[0])
+    named = set(layers[:: -(-len(layers) // MOST_NAMES)]) | {layers[-1]}
+    for i, layer in enumerate(layers):
+        color = colormaps["viridis"](0.88 * i / max(1, len(layers) - 1))
+        mark = "osD^vP"[i % 6] if len(layers) <= MOST_NAMES and len(norms) < MANY else None
+        name = f"layer {layer}" if layer in named else "_"
+        ax.plot([by_layer[layer] for by_layer in norms], color=color, marker=mark, linewidth=2, label=name)
+    _scale(ax, [value for by_layer in norms for value in by_layer.values()])
+    _dress(ax, "epoch", r"error $\|\delta^l\|$, mean over the examples", size)
+    _legend(ax, size)
+    return ax
+
+
+def plot_curves(curves: Any, ax: Any = None) -> Any:
+    """Several nets' errors by epoch, from `bp.backprop.learning_curves` and its like (T26, T27); the Axes.
+
+    `curves` has `errors`, a dict name -> errors, the first before any step, and `measure`, their name.
+
+    >>> import tinygrad_bp as bp
+    >>> bp.viz.plot_curves(bp.backprop.saturated_start(epochs=9)).get_xlabel()
+    'epoch'
+    """
+    ax, size = _axes(ax)
+    for (name, errors), (color, mark, dash) in zip(curves.errors.items(), itertools.cycle(LOOKS)):
+        ax.plot(errors, dash, color=color, marker=mark, markevery=0.1, markersize=7, linewidth=2, label=name)
+    _scale(ax, [error for errors in curves.errors.values() for error in errors])
+    _dress(ax, "epoch", curves.measure.replace("_", " "), size)
+    _legend(ax, size)
+    return ax
+
+
+def plot_step_errors(errors: Any, ax: Any = None) -> Any:
+    """The error of differences against their step ε, from `bp.backprop.effort.errors_by_step` (T21); the Axes.
+
+    To the right of the minimum truncation, to its left rounding. An error of 0 is not drawn.
+    """
+    ax, size = _axes(ax)
+    ways = {"one-sided (46)": errors.one_sided, "two nearby values": errors.central}
+    for (name, found), (color, mark, dash) in zip(ways.items(), LOOKS):
+        best = int(np.nanargmin(found))
+        name += f": least {found[best]:.0e} at ε = {errors.steps[best]:.0e}"
+        ax.loglog(errors.steps, found, dash, color=color, marker=mark, markersize=5, linewidth=2, label=name)
+    _dress(ax, "step ε", f"error, relative to the largest ∂C/∂w ({errors.dtype})", size, whole=False)
+    _legend(ax, size)
+    return ax
+
+
+def plot_effort(table: Any, ax: Any = None) -> Any:
+    """Seconds of one gradient by size of the net, from `bp.backprop.effort.growing` (T21); the Axes.
+
+    Seconds that were extrapolated, not measured, have open marks.
+    """
+    ax, size = _axes(ax)
+    at = table.header.index("seconds by (46)")
+    counts = [row[table.header.index("parameters")] for row in table.rows]
+    texts = [str(row[at]).split() for row in table.rows]
+    ways = {
+        "differences (46)": ([float(text[0]) for text in texts], [len(text) == 1 for text in texts]),
+        "backprop": ([float(row[at + 1]) for row in table.rows], [True] * len(counts)),
+    }
+    for (name, (seconds, measured)), (color, mark, dash) in zip(ways.items(), LOOKS):
+        ax.loglog(counts, seconds, dash, color=color, linewidth=2, marker=mark, markersize=8, label=name,
+                  markevery=np.flatnonzero(measured).tolist())  # fmt: skip
+        if not all(measured):
+            where = ~np.array(measured)
+            ax.plot(np.array(counts)[where], np.array(seconds)[where], mark, color=color, mfc="white",
+                    markersize=8, label=f"{name}, extrapolated")  # fmt: skip
+    _dress(ax, "parameters of the net", "time of one gradient (s)", size, whole=False)
+    _legend(ax, size)
+    return ax
+
+
+def _scale(ax, values):
+    """A logarithmic axis if the positive values are far apart, else one from 0."""
+    seen = [value for value in values if 0 < value < np.inf]
+    if seen and max(seen) > FAR_APART * min(seen):
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0)
+
+
+def _legend(ax, size):
+    """Above the plot, in rows of four."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=size)
+
+
 def _axes(ax):
     """The Axes to draw on, and the size of text: ours on a Figure of our own, else as it is there."""
     if ax is not None:
@@ -122,13 +222,14 @@ def _line(ax, values, name, color, mark, dash):
     )[0]
 
 
-def _dress(ax, x, y, size):
-    """Names on the axes, whole numbers below, a light grid, no box."""
+def _dress(ax, x, y, size, whole=True):
+    """Names on the axes, `whole` numbers below, a light grid, no box."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_xlabel(x, fontsize=size, color=INK)
     ax.set_ylabel(y, fontsize=size, color=INK)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if whole:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if size is not None:
         ax.tick_params(labelsize=size, labelcolor=INK)
     ax.grid(True, color=GREY, linewidth=0.6, zorder=0)
