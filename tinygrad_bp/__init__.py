@@ -19,7 +19,7 @@ from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_
 
 __version__ = "0.1.0"
 
-_LATER = ("backprop", "cli", "viz")  # rooms that are opened when first used
+_LATER = ("backprop", "cli", "compiler", "viz")  # rooms that are opened when first used
 
 
 def __getattr__(name):
@@ -27,6 +27,10 @@ def __getattr__(name):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
+    if name == "compile":
+        from .compiler import compile
+
+        return compile
     raise AttributeError(f"module 'tinygrad_bp' has no attribute {name!r}")
 
 
@@ -42,6 +46,8 @@ __all__ = [
     "Tensor",
     "backprop",
     "checkpoint",
+    "compile",
+    "compiler",
     "composite",
     "data",
     "defvjp",

@@ -6,13 +6,13 @@ Only a softmax without a largest element (∞ twice, or −∞ throughout) is Na
 
 import numpy as np
 
-from ..primitive import defvjp, primitive
+from ..primitive import DuckArray, defvjp, primitive
 from .reduction import kept
 
 
 def _minus(x):
     """−x, as a float64 for integers: unsigned ones have no negative, and e^x of an int8 is a float16."""
-    if type(x) is not np.ndarray:
+    if type(x) is not np.ndarray and not isinstance(x, DuckArray):
         x = np.asarray(x)
     return -x if x.dtype.kind == "f" else x * -1.0
 

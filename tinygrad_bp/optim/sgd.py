@@ -72,11 +72,11 @@ class SGD:
     @property
     def lr(self):
         """The learning rate η; 0 (a schedule's end) or more."""
-        return self._lr
+        return float(self._lr)
 
     @lr.setter
     def lr(self, lr):
-        self._lr = _not_negative("lr", lr)
+        self._lr = np.float64(_not_negative("lr", lr))
         self._rate = np.array(self._lr, self.params[0].dtype)  # in NumPy, twice as quick as a Python float
 
     def zero_grad(self) -> None:
@@ -101,12 +101,12 @@ class SGD:
                 g = self._direction(i, g, p.data)
             if g.dtype is not rate.dtype:
                 rate = self._rate = np.array(self._lr, g.dtype)
-            if type(p._data) is np.ndarray:
-                unshare(root_of(p))  # a graph that was kept still needs the old values
-            old = new = p.data
-            new -= rate * g
-            if new is not old:  # a stand-in for an array may give a new one
-                p.data = new
+            if type(p._data) is not np.ndarray:  # a stand-in for an array
+                p.data = p.data - rate * g
+                continue
+            unshare(root_of(p))  # a graph that was kept still needs the old values
+            data = p.data
+            data -= rate * g
 
     def _direction(self, i, g, p):
         """v, or g + momentum·v."""

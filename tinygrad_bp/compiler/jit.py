@@ -1,0 +1,252 @@
+"""`bp.compile(step)`: a training step, traced as it runs, then replayed on preallocated buffers.
+
+The one idea: the first calls are real, and each is traced. Once two in a row came to the same program
+with the same constants, that program is what the step does, and later calls replay it. What the
+program cannot know is asked at every replay: do the flags, numbers and arrays in reach of the step
+still stand where they stood? If not, the step is traced anew. Read `trace.py` first; `passes.py` says
+what is done to a program, `codegen.py` how it is run.
+"""
+
+import functools
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import message
+from ..views import leased, root_of
+from ..writes import unshare
+from .codegen import Linker
+from .passes import PASSES, optimized
+from .state import guard
+from .trace import Signature, Trace, store
+from .tracer import Untraceable
+
+TRACES = 4
+"""Calls that are traced at most until two agree."""
+PROGRAMS = 16
+"""Programs (for shapes, dtypes, flags) that are kept."""
+
+
+class Replay:
+    """A program that two traces agreed on, bound to its state."""
+
+    def __init__(self, trace: Trace, passes):
+        self.trace = trace
+        self.holds = guard(trace.plain, trace.sizes)
+        self.invalid = False
+        self.idle = [slot for slot in _idle_gradients(trace)]
+        self.program = optimized(_without(trace, self.idle), passes)
+        self.written = {place for place, _ in self.program.writes if isinstance(place, int)}
+        self.link()
+
+    def link(self) -> None:
+        """Bind the program to the arrays that stand in the slots now."""
+        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
+        slots = list(zip(self.program.state, self.trace.slots, range(len(self.trace.slots))))
+        for slot in self.idle:
+            slot.put(None)  # a gradient that the step itself does not read is not computed
+        fixed, self.tensors, self.owned, live = {}, [], [], []
+        for v, slot, n in slots:
+            if slot in self.idle or (v not in used and n not in self.written):
+                continue
+            if n in self.written and slot.kind == "data":
+                unshare(root_of(slot.owner))
+            array = slot.get()
+            if slot.kind == "data" and type(array) is np.ndarray:
+                self.tensors.append((slot.owner, weakref.ref(array)))
+                fixed[v] = array.view()
+            elif n in self.written and type(array) is np.ndarray:
+                slot.put(array.copy())  # ours to write to
+                fixed[v] = slot.get()
+                self.owned.append((slot, fixed[v]))
+            else:
+                live.append((v, slot))
+            del array
+        self.live = [slot for _, slot in live]
+        self.kinds = [(v.shape, v.dtype) for v, _ in live]
+        self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
+        self.linked = Linker(self.program, fixed, [v for v, _ in live], lambda: self.invalid).link()
+        self.run = self.linked.run
+        places = {slot.place: slot for slot, _ in self.trace.written}
+        self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
+
+    def note(self, kind, flag):
+        """NumPy calls this when an invalid value, such as 0 · ∞, is computed."""
+        self.invalid = True
+
+    def __call__(self, arrays):
+        """The values of the step's results, or None if only an eager call can be right."""
+        for tensor, data in self.tensors:
+            if tensor._data is not data():
+                self.link()
+                break
+        for slot, array in self.owned:
+            if slot.get() is not array:
+                self.link()
+                break
+        for root in self.roots:
+            if leased(root):  # a graph that was kept needs the old values
+                self.link()
+                break
+        if self.live:
+            live = [slot.get() for slot in self.live]
+            if [(a.shape, a.dtype) for a in live] != self.kinds:
+                return None
+            arrays = [*arrays, *live]
+        self.invalid = False
+        with np.errstate(all="ignore", invalid="call", call=self.note):
+            found = self.run(*arrays)
+        if found is not None:
+            for slot, value in zip(self.others, found[1]):
+                slot.put(value)
+            return found[0]
+        return None
+
+
+def _idle_gradients(trace):
+    """The slots of gradients that the step sets and does not read."""
+    read = {v for call in trace.program.calls for v in call.inputs()} | set(trace.program.results)
+    for n, slot in enumerate(trace.slots):
+        if slot.kind == "grad" and trace.program.state[n] not in read:
+            yield slot
+    for slot, _ in trace.written:
+        if slot.kind == "grad" and slot.place not in {s.place for s in trace.slots}:
+            yield slot
+
+
+def _without(trace, idle):
+    places = {slot.place for slot in idle}
+    numbers = {n for n, slot in enumerate(trace.slots) if slot.place in places}
+    writes = [(place, v) for place, v in trace.program.writes if place not in places and place not in numbers]
+    return replace(trace.program, writes=writes)
+
+
+class Compiled:
+    """A step that is traced when it is called, and replayed once its program is known; see `compile`.
+
+    `stats` counts traced, replayed and eager calls.
+    """
+
+    def __init__(self, step: Callable, fallback: bool, check: bool, passes):
+        functools.update_wrapper(self, step, updated=())
+        self.step, self.fallback, self.check, self.passes = step, fallback, check, passes
+        self.stats = {"traces": 0, "replays": 0, "eager": 0}
+        self._replays: dict[Any, Replay] = {}
+        self._latest: dict[Any, tuple[int, Trace]] = {}
+        self._eager: set = set()
+
+    def __call__(self, *args, **kwargs):
+        arrays, key = args, None
+        if not kwargs:
+            key = tuple([(a.shape, a.dtype) if type(a) is np.ndarray else None for a in args])
+        if key is None or None in key:
+            call = Signature(args, kwargs)
+            arrays, key = call.arrays, call.key
+        replay = self._replays.get(key)
+        if replay is not None:
+            if replay.holds():
+                found = self._checked(replay, arrays, args, kwargs) if self.check else replay(arrays)
+                if found is not None:
+                    self.stats["replays"] += 1
+                    return replay.trace.returned(found)
+                self.stats["eager"] += 1
+                return self.step(*args, **kwargs)
+            del self._replays[key]
+        return self._traced(key, args, kwargs)
+
+    def _traced(self, key, args, kwargs):
+        if key in self._eager:
+            self.stats["eager"] += 1
+            return self.step(*args, **kwargs)
+        try:
+            self.stats["traces"] += 1
+            return self._agreed(key, Trace(self.step, Signature(args, kwargs))).value
+        except Untraceable as error:
+            if not self.fallback:
+                raise
+            self._eager.add(key)
+            warnings.warn(f"{error}; it runs eagerly", stacklevel=3)
+        return self._traced(key, args, kwargs)
+
+    def _agreed(self, key, trace):
+        """Keep the trace; if it agrees with the one before, its program is replayed from now on."""
+        count, before = self._latest.pop(key, (0, None))
+        differs = before.differs(trace) if before else "a first call"
+        if before and differs is None:
+            self._replays[key] = Replay(trace, self.passes)
+            while len(self._replays) > PROGRAMS:
+                del self._replays[next(iter(self._replays))]
+        elif count + 1 >= TRACES:
+            raise Untraceable(
+                message(
+                    f"bp.compile saw no two calls of {self.__name__} in a row that do the same, among {TRACES}",
+                    expected="the same program, with the same constants",
+                    got=differs,
+                    do="pass what changes as an argument (an array), or use fallback=True",
+                )
+            )
+        else:
+            self._latest[key] = (count + 1, trace)
+        return trace
+
+    def _checked(self, replay, arrays, args, kwargs):
+        """The values of a replay, after an eager call from the same state has come to the same."""
+        slots = [slot for n, slot in enumerate(replay.trace.slots) if n in replay.written]
+        before = [np.array(slot.get()) for slot in slots]
+        found = replay(arrays)
+        if found is None:
+            return None
+        after = [np.array(slot.get()) for slot in slots]
+        for slot, value in zip(slots, before):
+            store(slot, value)
+        expected = Trace(self.step, Signature(args, kwargs))
+        values = [
+            *zip(found, (v for v in expected.traced_values), (f"result {i}" for i in range(len(found)))),
+            *zip(after, (slot.get() for slot in slots), (slot.path for slot in slots)),
+        ]
+        for ours, eager, name in values:
+            tolerance = 1e3 * np.finfo(eager.dtype).eps if eager.dtype.kind in "fc" else 0
+            if not np.allclose(
+                ours, eager, rtol=tolerance, atol=tolerance * np.max(np.abs(eager), initial=0), equal_nan=True
+            ):
+                raise RuntimeError(
+                    message(
+                        f"a replay of {self.__name__} came to another value of {name} than an eager call",
+                        got=f"a deviation of {np.max(np.abs(ours - eager)):.1e}",
+                        do="use fallback=True, and please report the step",
+                    )
+                )
+        return found
+
+    @property
+    def program(self):
+        """The program of the latest replay, after the passes."""
+        return self._last().program
+
+    def _last(self):
+        if not self._replays:
+            raise RuntimeError(
+                message(
+                    f"{self.__name__} has no program yet", do="call it until two calls agree, at least twice"
+                )
+            )
+        return next(reversed(self._replays.values()))
+
+
+def compile(step: Callable, *, fallback: bool = False, check: bool = False, passes: Any = PASSES) -> Compiled:
+    """The step, traced while it runs for the first times, and then replayed on preallocated buffers.
+
+    `step`: any function over Tensors, arrays, Modules and optimizers; what it computes may depend on
+    shapes and dtypes, not on values. `fallback`: where it does, run eagerly, with one warning.
+    `check`: hold each replay against an eager call. Results are copies. Raises `Untraceable`.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> square = bp.compile(bp.grad(lambda x: np.sum(x**3)))
+    >>> [square(np.array([1.0, 2.0])).tolist() for _ in range(3)], square.stats["replays"]
+    ([[3.0, 12.0], [3.0, 12.0], [3.0, 12.0]], 1)
+    """
+    return Compiled(step, fallback, check, passes)

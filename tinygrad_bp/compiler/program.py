@@ -1,0 +1,160 @@
+"""`Program`: a training step as a flat list of NumPy calls on numbered variables.
+
+The one idea: static single assignment. Each `Call` makes new variables and changes none; what a step
+does to its surroundings is said at the end, in `writes`: which place of the state takes which
+variable. So passes may drop, join and reorder calls by looking at names alone. Read `tracer.py` next.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class Var:
+    """A variable: its shape and dtype, whether it is an array or one of NumPy's scalars, its readable name."""
+
+    __slots__ = ("dtype", "is_array", "name", "number", "shape")
+
+    def __init__(self, number: int, value: Any):
+        self.number = number
+        self.shape, self.dtype = value.shape, value.dtype
+        self.is_array = isinstance(value, np.ndarray)
+        self.name: str | None = None
+
+    def __repr__(self):
+        return self.name or f"v{self.number}"
+
+
+@dataclass(eq=False)
+class Call:
+    """outs = function(*args, **kwargs); `args` hold Vars, constants, and tuples and lists of these."""
+
+    function: Callable
+    args: tuple
+    kwargs: dict[str, Any]
+    outs: tuple[Var, ...]
+    several: bool = False
+
+    @property
+    def out(self) -> Var:
+        """The one result."""
+        return self.outs[0]
+
+    def inputs(self) -> list[Var]:
+        """The Vars among the arguments, in order."""
+        return [v for v in flat((self.args, *self.kwargs.values())) if type(v) is Var]
+
+    def replaced(self, new: dict[Var, Any]) -> "Call":
+        """The same call with other arguments."""
+        return Call(
+            self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several
+        )
+
+    def __repr__(self):
+        name = getattr(self.function, "__name__", repr(self.function))
+        arguments = [*map(_shown, self.args), *(f"{k}={_shown(v)}" for k, v in self.kwargs.items())]
+        return f"{', '.join(map(repr, self.outs))} = {name}({', '.join(arguments)})"
+
+
+@dataclass(eq=False)
+class Program:
+    """`inputs` (given anew at each call), `state` (read where it stands), the calls, results and writes."""
+
+    inputs: list[Var] = field(default_factory=list)
+    state: list[Var] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    results: list[Var] = field(default_factory=list)
+    writes: list[tuple[int, Any]] = field(default_factory=list)
+    count: int = 0
+
+    def new(self, value: Any) -> Var:
+        """A Var like `value`."""
+        self.count += 1
+        return Var(self.count, value)
+
+    def note(self, call: Call) -> None:
+        """One call more."""
+        self.calls.append(call)
+
+    def outputs(self) -> list[Var]:
+        """What must be computed: results, and what is written to the state."""
+        return [v for v in (*self.results, *(v for _, v in self.writes)) if type(v) is Var]
+
+    def __str__(self):
+        lines = [f"inputs {self.inputs}, state {self.state}", *map(repr, self.calls)]
+        return "\n".join([*lines, f"results {self.results}, writes {self.writes}"])
+
+
+def flat(x):
+    """The leaves of nested tuples, lists, dicts and slices."""
+    if isinstance(x, (tuple, list)):
+        for part in x:
+            yield from flat(part)
+    elif isinstance(x, dict):
+        yield from flat(tuple(x.values()))
+    elif isinstance(x, slice):
+        yield from (x.start, x.stop, x.step)
+    else:
+        yield x
+
+
+def mapped(x, new):
+    """x with new(v) in the place of each Var v for which it is not None."""
+    if type(x) is Var:
+        found = new(x)
+        return x if found is None else found
+    if type(x) in (tuple, list):
+        return type(x)(mapped(part, new) for part in x)
+    if type(x) is dict:
+        return {k: mapped(v, new) for k, v in x.items()}
+    if type(x) is slice:
+        return slice(*(mapped(part, new) for part in (x.start, x.stop, x.step)))
+    return x
+
+
+def difference(a: Program, b: Program) -> str | None:
+    """Where two traces of one step differ: a call, or a constant that was not the same; None if they agree."""
+    if len(a.calls) != len(b.calls):
+        n = next((i for i, (x, y) in enumerate(zip(a.calls, b.calls)) if x.function is not y.function), 0)
+        return f"{len(a.calls)} calls, then {len(b.calls)}" + (
+            f"; first at {a.calls[n]!r}" if a.calls else ""
+        )
+    same = {x: y for x, y in zip((*a.inputs, *a.state), (*b.inputs, *b.state))}
+    for x, y in zip(a.calls, b.calls):
+        if x.function is not y.function or not _alike((x.args, x.kwargs), (y.args, y.kwargs), same):
+            return f"{x!r}, then {y!r}"
+        same.update(zip(x.outs, y.outs))
+    if not _alike((a.results, a.writes), (b.results, b.writes), same):
+        return "what the step returns or keeps"
+    return None
+
+
+def _alike(x, y, same):
+    if type(x) is Var or type(y) is Var:
+        return type(x) is Var and same.get(x) is y
+    if type(x) is not type(y):
+        return False
+    if isinstance(x, (tuple, list)):
+        return len(x) == len(y) and all(_alike(p, q, same) for p, q in zip(x, y))
+    if isinstance(x, dict):
+        return list(x) == list(y) and _alike(tuple(x.values()), tuple(y.values()), same)
+    if isinstance(x, slice):
+        return _alike((x.start, x.stop, x.step), (y.start, y.stop, y.step), same)
+    return same_constant(x, y)
+
+
+def same_constant(x, y) -> bool:
+    """The same object, or equal to the last bit."""
+    if x is y:
+        return True
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+    return type(x) is type(y) and (x == y or (x != x and y != y))
+
+
+def _shown(x):
+    if isinstance(x, np.ndarray):
+        return f"array{x.shape}" if x.ndim else repr(x[()])
+    return repr(x)

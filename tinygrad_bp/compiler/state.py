@@ -1,0 +1,187 @@
+"""What a step can reach beyond its arguments: parameters, velocities, arrays of its closure and globals.
+
+The one idea: state is a list of `Slot`s, places where a value stands: a Tensor's data, an attribute, an
+element of a list or dict, a variable of a closure or of a module. A trace puts Tracers into the places of
+arrays and reads afterwards which places have changed; everything else that stands there (numbers,
+strings, flags) must stay what it was, or the program is traced anew. Read `jit.py` next.
+"""
+
+import functools
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import message
+from ..graph import UNRETAINED
+from ..primitive import DuckArray, Primitive
+from ..tensor import Tensor
+from .tracer import Untraceable
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, type)
+OPAQUE = (types.ModuleType, np.random.Generator, np.random.BitGenerator, np.ufunc, type, Primitive)
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
+
+    kind: str  # "data" or "grad" of a Tensor, "item" of a list or dict, "cell" of a closure
+    owner: Any
+    key: Any
+    path: str
+
+    @property
+    def place(self) -> tuple:
+        """The same for two Slots of one place."""
+        return self.kind, id(self.owner), self.key
+
+    def get(self) -> Any:
+        """What stands there now."""
+        if self.kind == "data":
+            return self.owner._data
+        if self.kind == "grad":
+            return self.owner._node.grad
+        return self.owner.cell_contents if self.kind == "cell" else self.owner[self.key]
+
+    def put(self, value: Any) -> None:
+        """Let it stand there."""
+        if self.kind == "data":
+            self.owner._move(value)
+        elif self.kind == "grad":
+            self.owner._node.grad = value
+        elif self.kind == "cell":
+            self.owner.cell_contents = value
+        else:
+            self.owner[self.key] = value
+
+
+@dataclass
+class State:
+    """The slots of arrays, those of plain values, and the containers with their sizes."""
+
+    arrays: list[Slot]
+    plain: list[Slot]
+    sizes: list[tuple[Any, int]]
+
+
+def reachable(roots: list[tuple[Any, str]]) -> State:
+    """All that can be reached from `roots`, pairs of an object and what it is called."""
+    return _Walk(roots).state
+
+
+class _Walk:
+    def __init__(self, roots):
+        self.state = State([], [], [])
+        self.seen: dict[int, Any] = {}
+        for x, path in roots:
+            self.visit(x, path)
+
+    def visit(self, x, path):
+        """Everything below x, which itself stands in no slot."""
+        if id(x) in self.seen or isinstance(x, (*PLAIN, *OPAQUE, np.ndarray, np.generic, DuckArray)):
+            if type(x) is Tensor and id(x) not in self.seen:
+                self.tensor(x, path)
+            return
+        self.seen[id(x)] = x
+        if isinstance(x, dict):
+            self.container(x, list(x), path + "[{!r}]")
+        elif isinstance(x, list):
+            self.container(x, range(len(x)), path + "[{}]")
+        elif isinstance(x, (tuple, set, frozenset)):
+            for i, part in enumerate(x):
+                self.visit(part, f"{path}[{i}]")
+        elif isinstance(x, types.FunctionType):
+            self.function(x)
+        elif isinstance(x, types.MethodType):
+            self.visit(x.__self__, path.rpartition(".")[0] or "self")
+            self.visit(x.__func__, path)
+        elif isinstance(x, functools.partial):
+            for part in (x.func, x.args, x.keywords):
+                self.visit(part, path)
+        else:
+            own = getattr(x, "__dict__", {})
+            self.container(own, list(own), path + ".{}")
+
+    def tensor(self, t, path):
+        self.seen[id(t)] = t
+        if t._node is not None and t._node.op is not None:
+            raise Untraceable(
+                message(
+                    f"the step reaches a Tensor that was recorded outside of it: {path}",
+                    do="compute it inside, or detach() it",
+                )
+            )
+        self.state.arrays.append(Slot("data", t, None, path))
+        if t._node is not None and t._node.grad is not UNRETAINED:
+            self.state.arrays.append(Slot("grad", t, None, f"{path}.grad"))
+
+    def container(self, owner, keys, path):
+        self.state.sizes.append((owner, len(owner)))
+        for key in keys:
+            self.place(Slot("item", owner, key, path.format(key)))
+
+    def place(self, slot):
+        try:
+            x = slot.get()
+        except (ValueError, KeyError):  # an empty cell
+            return
+        if isinstance(x, (np.ndarray, np.generic)) or (isinstance(x, DuckArray) and type(x) is not Tensor):
+            self.state.arrays.append(slot)
+        elif isinstance(x, PLAIN):
+            self.state.plain.append(slot)
+        else:
+            self.visit(x, slot.path)
+
+    def function(self, f):
+        if (f.__module__ or "").partition(".")[0] in (__package__.partition(".")[0], "numpy"):
+            for cell in f.__closure__ or ():  # a transform's: the user's function
+                if isinstance(cell.cell_contents, (types.FunctionType, types.MethodType, functools.partial)):
+                    self.visit(cell.cell_contents, f.__name__)
+            return
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
+            self.place(Slot("cell", cell, None, name))
+        for name in _names(f.__code__):
+            if name in f.__globals__:
+                self.place(Slot("item", f.__globals__, name, name))
+        self.visit(f.__defaults__, f.__name__)
+        self.visit(f.__kwdefaults__, f.__name__)
+
+
+def _names(code):
+    """The names that the code, and code inside it, looks up."""
+    inner = [name for c in code.co_consts if isinstance(c, types.CodeType) for name in _names(c)]
+    return dict.fromkeys([*code.co_names, *inner])
+
+
+def unchanged(slot: Slot, value: Any) -> bool:
+    """Does the plain value still stand there?"""
+    try:
+        now = slot.get()
+    except (LookupError, ValueError):
+        return False
+    return now is value or (type(now) is type(value) and now == value)
+
+
+def guard(known: list[tuple[Slot, Any]], sizes: list[tuple[Any, int]]) -> Callable[[], bool]:
+    """A function that tells whether all the plain values still stand where they stood, and nothing else."""
+    names: dict[str, Any] = {f"c{n}": owner for n, (owner, _) in enumerate(sizes)}
+    tests = [f"len(c{n}) == {size}" for n, (_, size) in enumerate(sizes)]
+    for n, (slot, value) in enumerate(known):
+        names |= {f"o{n}": slot.owner, f"v{n}": value, f"k{n}": slot.key}
+        tests.append(f"o{n}[k{n}] is v{n}" if slot.kind == "item" else f"o{n}.cell_contents is v{n}")
+    parameters = ", ".join(f"{name}={name}" for name in names)
+    exec(f"def same({parameters}):\n    return {' and '.join(tests) or True}\n", names)
+    quick = names["same"]
+
+    def holds():
+        try:
+            if quick():
+                return True
+        except (LookupError, ValueError):
+            return False
+        return all(len(c) == n for c, n in sizes) and all(unchanged(slot, value) for slot, value in known)
+
+    return holds

@@ -1,0 +1,178 @@
+"""One call of a step, run on Tracers: what it computes, what it returns, where its state stands.
+
+The one idea: a trace is a real call. Tracers are put into the places of arguments and state, the step
+runs, and afterwards all places have what an eager call would have left there; besides, there is a
+`Program`. Read `jit.py` next.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..tensor import Tensor, constant
+from ..views import root_of
+from ..writes import unshare
+from .program import Program, difference
+from .state import Slot, reachable, unchanged
+from .tracer import Tracer
+
+
+class Trace:
+    """The program of one call of `step`, which has then happened; `value` is what it returned.
+
+    `slots[n]` is the place of the program's n-th state variable, `plain` the places of all that is no
+    array. `unstable` says why the call cannot have done the same as the next one, or is None.
+    """
+
+    def __init__(self, step, call: "Signature"):
+        self.program = Program()
+        self.slots: list[Slot] = []
+        self.unstable: str | None = None
+        found = reachable([(step, "step"), *call.roots])
+        self.plain = [(slot, slot.get()) for slot in found.plain]
+        self.sizes = found.sizes
+        tracers = [Tracer(self.program, a, self.program.new(a)) for a in call.arrays]
+        self.program.inputs = [t.variable for t in tracers]
+        placed = self._place(found.arrays)
+        try:
+            args, kwargs = call.rebuilt(tracers)
+            y = step(*args, **kwargs)
+            after = reachable([(step, "step"), *call.roots])
+            self._read(placed, after)
+            self._take_results(y)
+        finally:
+            for slot, (value, handle, _) in placed.items():
+                slot.put(value)
+                if slot.kind == "data":
+                    slot.owner._handle = handle
+        for slot, now in self.written:
+            store(slot, now.value if type(now) is Tracer else now)
+
+    def _place(self, slots):
+        """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
+        placed, known = {}, {}
+        for slot in slots:
+            value = slot.get()
+            if value is None:
+                placed[slot] = (None, None, None)
+                continue
+            if id(value) not in known:
+                known[id(value)] = Tracer(self.program, value, self.program.new(value))
+                self.program.state.append(known[id(value)].variable)
+                self.slots.append(slot)
+            placed[slot] = (value, slot.owner._handle if slot.kind == "data" else None, known[id(value)])
+            slot.put(known[id(value)])
+        return placed
+
+    def _read(self, placed, after):
+        """What stands elsewhere, or otherwise, than before."""
+        old = {slot.place: tracer for slot, (_, _, tracer) in placed.items()}
+        number = {slot.place: n for n, slot in enumerate(self.slots)}
+        self.written: list[tuple[Slot, Any]] = []
+        for slot in after.arrays:
+            now = slot.get()
+            if now is not old.get(slot.place):
+                self.written.append((slot, now))
+                new = now.variable if type(now) is Tracer else now
+                self.program.writes.append((number.get(slot.place, slot.place), new))
+        for slot, value in self.plain:
+            if not unchanged(slot, value):
+                self.unstable = f"{slot.path} was {value!r} before the step and is not after it"
+        for owner, size in self.sizes:
+            if len(owner) != size:
+                self.unstable = f"a {type(owner).__name__} of {size} entries has {len(owner)} after the step"
+
+    def _take_results(self, y):
+        leaves, self._rebuild = tree.flatten(y)
+        self._leaves = []
+        for leaf in leaves:
+            value = constant(leaf)
+            if type(value) is Tracer:
+                self.program.results.append(value.variable)
+            self._leaves.append((type(value) is Tracer, type(leaf) is Tensor, leaf))
+        self.alone = (
+            y is leaves[0] and len(leaves) == 1 and self._leaves[0][:2] == (True, True) if leaves else False
+        )
+        self.traced_values = [constant(leaf).value for traced, _, leaf in self._leaves if traced]
+        self.value = self.returned(self.traced_values)
+        self._leaves = [(traced, tensor, None if traced else leaf) for traced, tensor, leaf in self._leaves]
+
+    def returned(self, values):
+        """The step's result, around these values of its traced parts, which are copied."""
+        fresh = (v.copy() if type(v) is np.ndarray else v for v in values)
+        if self.alone:
+            return Tensor._of(next(fresh), None)
+        return self._rebuild(
+            [
+                (Tensor._of(next(fresh), None) if tensor else next(fresh)) if traced else leaf
+                for traced, tensor, leaf in self._leaves
+            ]
+        )
+
+    def differs(self, other: "Trace") -> str | None:
+        """Why the two do not agree, or None."""
+        plain = [(slot.place, value) for slot, value in self.plain]
+        others = [(slot.place, value) for slot, value in other.plain]
+        if len(plain) != len(others) or any(
+            p != q or (v is not w and v != w) for (p, v), (q, w) in zip(plain, others)
+        ):
+            return self.unstable or other.unstable or "other values in reach of the step"
+        return self.unstable or other.unstable or difference(self.program, other.program)
+
+
+def store(slot: Slot, value: Any) -> None:
+    """Let an array stand in the slot: a Tensor's in its own memory."""
+    if slot.kind == "data" and np.shape(value) == slot.owner.shape:
+        unshare(root_of(slot.owner))
+        if type(slot.owner._data) is np.ndarray:
+            slot.owner._data[...] = value
+        else:
+            slot.put(value)
+    else:
+        slot.put(
+            np.array(value)[()]
+            if isinstance(value, np.generic)
+            else None
+            if value is None
+            else np.array(value)
+        )
+
+
+class Signature:
+    """A call's arguments: arrays, and all that must be the same for the same program to do, as a key.
+
+    What is neither array nor number nor container (a Module, an optimizer) is a root of the state.
+    """
+
+    def __init__(self, args, kwargs):
+        self.arrays: list[Any] = []
+        self.roots: list[tuple[Any, str]] = []
+        key: list = []
+        self._structure = self._take((args, kwargs), key)
+        self.key = tuple(key)
+
+    def _take(self, x, key):
+        if type(x) is np.ndarray or isinstance(x, np.generic):
+            key.append((x.shape, x.dtype, type(x) is np.ndarray))
+            self.arrays.append(x)
+            return lambda new: next(new)
+        if type(x) is Tensor and x._node is None:
+            part = self._take(constant(x), key)
+            return lambda new: Tensor._of(part(new), None)
+        if type(x) in (tuple, list, dict):
+            key.append((type(x), tuple(x) if type(x) is dict else len(x)))
+            parts = [self._take(part, key) for part in (x.values() if type(x) is dict else x)]
+            if type(x) is dict:
+                return lambda new: {k: part(new) for k, part in zip(x, parts)}
+            return lambda new: type(x)(part(new) for part in parts)
+        if isinstance(x, (bool, int, float, complex, str, bytes, type(None))):
+            key.append((type(x), x))
+        else:
+            key.append(id(x))
+            self.roots.append((x, type(x).__name__))
+        return lambda new: x
+
+    def rebuilt(self, arrays):
+        """(args, kwargs) with these in the arrays' places."""
+        return self._structure(iter(arrays))

@@ -1,0 +1,210 @@
+"""`Tracer`, which stands in an array's place and notes every NumPy call that is made on it.
+
+The one idea: the engine's rules are plain NumPy, so they run on anything that answers NumPy's
+protocols. A Tracer has an array's value, and a place in a `Program`: whatever is computed from it is
+computed at once, as usual, and noted as one instruction more. It never changes (a write gives a new
+one), and it refuses to become a Python number: what Python decides cannot be replayed. Read
+`program.py` first, `state.py` next.
+"""
+
+import operator
+
+import numpy as np
+
+from ..errors import message
+from ..frames import users_frame, where
+from ..primitive import DuckArray, Primitive
+from ..tensor import Tensor
+from .program import Call, Program, Var
+
+STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.common_type,
+                    np.can_cast, np.min_scalar_type})  # fmt: skip
+"""What depends on shapes and dtypes alone."""
+
+
+class Untraceable(TypeError):
+    """The step does something on traced values that a flat program cannot do again."""
+
+
+def refuse(what, do):
+    """The error, with the user's line."""
+    place = where(users_frame())
+    return Untraceable(message(f"bp.compile cannot follow {what}" + (f" ({place})" if place else ""), do=do))
+
+
+class Tracer(DuckArray):
+    """A value of the step that is being traced."""
+
+    __slots__ = ("program", "value", "variable")
+
+    def __init__(self, program: Program, value, var: Var):
+        self.program, self.value, self.variable = program, value, var
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    itemsize = property(lambda self: self.value.itemsize)
+    T = property(lambda self: call(np.transpose, self))
+    real = property(lambda self: call(np.real, self))
+    imag = property(lambda self: call(np.imag, self))
+
+    def __len__(self):
+        return len(self.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        return f"<traced {self.variable} shape={self.shape} {self.dtype}>"
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return call(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return call(function, *args, **kwargs)
+
+    def __array__(self, dtype=None, copy=None):
+        raise refuse(
+            "a traced value that becomes a plain array",
+            "stay with NumPy's functions on it (np.stack for np.array([a, b]))",
+        )
+
+    def __bool__(self):
+        raise refuse("Python control flow that depends on a traced value", "use np.where, or fallback=True")
+
+    def __setitem__(self, index, value):
+        raise refuse("a write into a plain array that is traced", "write into a Tensor: bp.Tensor(array)")
+
+    def __pow__(self, other):
+        shortcut = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
+        quick = type(other) in (int, float) and other in shortcut and self.dtype.kind in "fc"
+        return call(shortcut[other], self) if quick else call(np.power, self, other)
+
+    def astype(self, dtype, copy=True):
+        return call(np.ndarray.astype, self, dtype=np.dtype(dtype))
+
+    def reshape(self, *shape):
+        return call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes):
+        return call(np.transpose, self, *([axes[0] if len(axes) == 1 else axes] if axes else []))
+
+    def flatten(self):
+        return call(np.copy, call(np.ravel, self))
+
+    def fill(self, value):
+        self[...] = value
+
+
+def _number(name):
+    def method(self):
+        raise refuse(
+            f"a traced value that becomes a Python {name}", "return it from the step, and convert it outside"
+        )
+
+    return method
+
+
+def _in_place(self, other):
+    self[...] = other
+
+
+def _operators():
+    binary = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "matmul": np.matmul,
+              "mod": np.remainder, "floordiv": np.floor_divide, "and": np.bitwise_and, "or": np.bitwise_or,
+              "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift}  # fmt: skip
+    for name, ufunc in binary.items():
+        setattr(Tracer, f"__{name}__", lambda self, other, f=ufunc: call(f, self, other))
+        setattr(Tracer, f"__r{name}__", lambda self, other, f=ufunc: call(f, other, self))
+        setattr(Tracer, f"__i{name}__", _in_place)
+    Tracer.__rpow__ = lambda self, other: call(np.power, other, self)
+    Tracer.__ipow__ = _in_place
+    compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
+               "ne": np.not_equal}  # fmt: skip
+    for name, ufunc in compare.items():
+        setattr(Tracer, f"__{name}__", lambda self, other, f=ufunc: call(f, self, other))
+    unary = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+    for name, ufunc in unary.items():
+        setattr(Tracer, f"__{name}__", lambda self, f=ufunc: call(f, self))
+    Tracer.__getitem__ = lambda self, index: call(operator.getitem, self, index)
+    Tracer.__hash__ = object.__hash__
+    for name in ("float", "int", "complex", "index"):
+        setattr(Tracer, f"__{name}__", _number(name))
+    Tracer.item = _number("number")
+    Tracer.tolist = _number("list")
+    functions = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin,
+                 np.ravel, np.copy, np.squeeze, np.swapaxes, np.dot, np.clip, np.cumsum, np.repeat, np.take, np.trace,
+                 np.diagonal, np.round, np.nonzero, np.argsort)  # fmt: skip
+    for function in functions:
+        setattr(Tracer, function.__name__, lambda self, *args, f=function, **kw: call(f, self, *args, **kw))
+    Tracer.conj = Tracer.conjugate = lambda self: call(np.conjugate, self)
+
+
+def call(function, *args, **kwargs):
+    """function(*args, **kwargs) on the values, noted; NotImplemented if a Tensor is to take it."""
+    parts = list(_flat([*args, *kwargs.values()]))
+    if any(type(part) is Tensor for part in parts):
+        return NotImplemented
+    kwargs = {k: v for k, v in kwargs.items() if not (v is None and k == "out")}
+    if "out" in kwargs:
+        raise refuse(f"{_name(function)} with out=", "use the result")
+    program = next(part.program for part in parts if type(part) is Tracer)
+    forward = _forward(function)
+    value = forward(*_values(args), **_values(kwargs))
+    if function in STATIC:
+        return value
+    if isinstance(value, (tuple, list)):
+        results = [program.new(part) for part in value]
+        program.note(Call(function, _vars(args), _vars(kwargs), tuple(t for t in results), True))
+    elif isinstance(value, (np.ndarray, np.generic)):
+        results = program.new(value)
+        program.note(Call(function, _vars(args), _vars(kwargs), (results,), False))
+        return Tracer(program, value, results)
+    else:
+        raise refuse(
+            f"{_name(function)}, which gives Python {type(value).__name__} of traced values",
+            "let it be decided outside the step, or use fallback=True",
+        )
+    return type(value)(Tracer(program, part, var) for part, var in zip(value, results))
+
+
+def _forward(function):
+    """The function for arrays; what NumPy's own name means."""
+    return function.__wrapped__ if isinstance(function, Primitive) else function
+
+
+def _name(function):
+    return getattr(function, "__name__", repr(function))
+
+
+def _flat(x):
+    for part in x:
+        if isinstance(part, (list, tuple)):
+            yield from _flat(part)
+        else:
+            yield part
+
+
+def _values(x):
+    return _mapped(x, lambda t: t.value)
+
+
+def _vars(x):
+    return _mapped(x, lambda t: t.variable)
+
+
+def _mapped(x, f):
+    """x with f of every Tracer in it."""
+    if type(x) is Tracer:
+        return f(x)
+    if type(x) in (list, tuple):
+        return type(x)(_mapped(part, f) for part in x)
+    if type(x) is dict:
+        return {k: _mapped(v, f) for k, v in x.items()}
+    if type(x) is slice:
+        return slice(*(_mapped(part, f) for part in (x.start, x.stop, x.step)))
+    return x
+
+
+_operators()
