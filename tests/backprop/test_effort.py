@@ -156,10 +156,10 @@ def test_T21_growing_nets():
     columns = Column(table)
     assert columns["net"] == ["2-3-1", "5-6-4-3"]
     assert columns["parameters"] == [13, 79]
-    assert columns["passes"] == [14, 80]
-    assert columns["multiply–adds"] == [14 * 9, 80 * 66]
+    assert columns["passes by (46)"] == [14, 80]
+    assert columns["multiply–adds by (46)"] == [14 * 9, 80 * 66]
     assert columns["3F − n₁n₂"] == [row[5] for row in table.rows] == [27 - 6, 198 - 30]
-    assert ["extrapolated" in seconds for seconds in columns["seconds"]] == [False, True]
+    assert ["extrapolated" in seconds for seconds in columns["seconds by (46)"]] == [False, True]
     assert all(row[-2] > 0 < row[-1] for row in table.rows)
     assert "extrapolated" in str(table)
 
