@@ -146,7 +146,7 @@ class Box(DuckArray):
     def __rmul__(self, other):
         return Box(other * self.array, self.log)
 
-    def __isub__(self, other):
+    def __sub__(self, other):
         self.log.append("subtract")
         return Box(self.array - other.array, self.log)
 
