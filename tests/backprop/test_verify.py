@@ -44,7 +44,7 @@ def attainable(report):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @given(data=st.data())
-def test_the_engine_computes_the_four_equations(dtype, data):
+def test_T7_T8_T9_T10_T11_the_engine_computes_the_four_equations(dtype, data):
     net, x, y, cost = data.draw(cases(dtype))
     report = verify(net, x, y, cost)
     assume(attainable(report))
@@ -367,8 +367,8 @@ def test_an_activation_of_ones_own():
     assert failing(wrong, one_step=True) == {(3, "BP2")}
 
 
-def test_one_neuron_with_its_own_activation():
-    """TEXTBOOK T16: neuron 2 of layer 2 is cos; entry 2 of σ′ is −sin."""
+def test_T11_T16_one_neuron_with_its_own_activation():
+    """Neuron 2 of layer 2 is cos; entry 2 of σ′ is −sin."""
     mask = np.array([False, True, False, False])
     net, x, y, cost = case([3, 4, 2], [lambda z: np.where(mask, np.cos(z), np.tanh(z)), "sigmoid"], 5)
 

@@ -147,8 +147,11 @@ def _sums(nodes, parameters, users):
     for node in nodes:
         unit = _product(node, parameters)
         if node.op == "add":
-            alone = [len(users[id(p)]) == 1 and p.shape == node.shape for p in node.parents]
-            parts = [found[id(p)] for p, one in zip(node.parents, alone) if one and id(p) in found]
+            parts = [
+                found[id(p)]
+                for p in node.parents
+                if id(p) in found and p.shape == node.shape and [e.node for e in users[id(p)]] == [node]
+            ]
             rest = [i for i, p in enumerate(node.parents) if not any(part.z is p for part in parts)]
             rows = {part.rows for part in parts}
             if len(rows) == 1 and all(_is_bias(node.parents[i], node, rows, parameters) for i in rest):
@@ -177,9 +180,13 @@ def _activated(unit, behind, users, stops):
     """… with σ from z as far as z alone leads, to a node of its shape that nothing by-passes."""
     inside, ops, found = {id(unit.z)}, [], unit._replace(a=unit.z)
     for node in () if id(unit.z) in stops else behind:
-        if not any(id(p) in inside for p in node.parents):
+        if node.cotangent is None or not any(id(p) in inside for p in node.parents):
             continue
-        if any(p.kind != "constant" and id(p) not in inside for p in node.parents):
+        data = node.op in ("add", "subtract", "multiply", "divide")  # of z's shape: another input, or a mask
+        if any(
+            id(p) not in inside and (p.kind != "constant" or (data and p.shape == unit.z.shape))
+            for p in node.parents
+        ):
             break
         ops.append(node)
         onward = {id(edge.node) for key in inside for edge in users[key]} - inside
