@@ -29,7 +29,8 @@ from .notation import Notation, as_rows, notation
 FLAT = 0.01
 """σ′ ≈ 0 below this part of its largest value: |z| > 6 for sigmoid, |z| > 3 for tanh."""
 MOST = 0.5
-"""A layer is in trouble if so many σ′ of a smooth σ are ≈ 0 (healthy: 0.32), or so many ReLUs dead (0.5)."""
+"""A layer is in trouble if so many σ′ of a smooth σ are ≈ 0 (healthy: 0.32), or so many ReLUs dead (0.37;
+on 10 examples 0.5). The book's own start, N(0, 1), is beyond it at 784 inputs, as its chapter 3 says."""
 LOW, NEARLY_ALL = 0.01, 0.9
 """An activation is ≈ 0 if its root mean square over the batch is below LOW (the middle of sigmoid is 0.5);
 a layer's weights are slow if NEARLY_ALL of its inputs are (healthy: 0.57, behind ReLUs)."""

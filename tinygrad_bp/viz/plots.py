@@ -22,7 +22,7 @@ SIZE = 15
 MANY = 40
 """Epochs from which on a line has no marks."""
 MOST_NAMES = 8
-"""Layers that are named in a legend; of more, so many evenly spaced."""
+"""Layers that are named in a legend, or marks of a line; of more, so many evenly spaced."""
 FAR_APART = 30
 """Ratio of norms from which on their axis is logarithmic."""
 
@@ -136,7 +136,10 @@ def plot_curves(curves: Any, ax: Any = None) -> Any:
     """
     ax, size = _axes(ax)
     for (name, errors), (color, mark, dash) in zip(curves.errors.items(), itertools.cycle(LOOKS)):
-        ax.plot(errors, dash, color=color, marker=mark, markevery=0.1, markersize=7, linewidth=2, label=name)
+        every = -(-len(errors) // MOST_NAMES)
+        ax.plot(
+            errors, dash, color=color, marker=mark, markevery=every, markersize=7, linewidth=2, label=name
+        )
     _scale(ax, [error for errors in curves.errors.values() for error in errors])
     _dress(ax, "epoch", curves.measure.replace("_", " "), size)
     _legend(ax, size)
