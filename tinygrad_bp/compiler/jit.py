@@ -10,7 +10,7 @@ what is done to a program, `codegen.py` how it is run.
 import functools
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..errors import message
 from ..views import leased, root_of
 from ..writes import unshare
 from .codegen import Linker
-from .passes import PASSES, optimized
+from .passes import PASSES, generators, optimized
 from .state import guard
 from .trace import Signature, Trace, store
 from .tracer import Untraceable
@@ -40,6 +40,7 @@ class Replay:
         self.invalid = False
         self.idle = [slot for slot in _idle_gradients(trace)]
         self.program = optimized(_without(trace, self.idle), passes)
+        self.generators = [rng for call in self.program.calls for rng in generators(call)]
         self.written = {place for place, _ in self.program.writes if isinstance(place, int)}
         self.link()
 
@@ -98,12 +99,15 @@ class Replay:
                 return None
             arrays = [*arrays, *live]
         self.invalid = False
+        before = [(rng, rng.bit_generator.state) for rng in self.generators]
         with np.errstate(all="ignore", invalid="call", call=self.note):
             found = self.run(*arrays)
         if found is not None:
             for slot, value in zip(self.others, found[1]):
                 slot.put(value)
             return found[0]
+        for rng, state in before:
+            rng.bit_generator.state = state
         return None
 
 
@@ -131,6 +135,8 @@ class Compiled:
     `stats` counts traced, replayed and eager calls.
     """
 
+    __name__: str
+
     def __init__(self, step: Callable, fallback: bool, check: bool, passes):
         functools.update_wrapper(self, step, updated=())
         self.step, self.fallback, self.check, self.passes = step, fallback, check, passes
@@ -140,7 +146,8 @@ class Compiled:
         self._eager: set = set()
 
     def __call__(self, *args, **kwargs):
-        arrays, key = args, None
+        arrays: Sequence = args
+        key: Any = None
         if not kwargs:
             key = tuple([(a.shape, a.dtype) if type(a) is np.ndarray else None for a in args])
         if key is None or None in key:

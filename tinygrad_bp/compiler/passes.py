@@ -1,11 +1,12 @@
 """What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ..primitive import Primitive
-from .program import Call, Program, Var, mapped
+from .program import Call, Program, Var, flat, mapped
 from .tracer import Tracer, Untraceable
 
 
@@ -21,10 +22,11 @@ def dead_code(program: Program) -> Program:
 
 def inlined(program: Program) -> Program:
     """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
-    calls, new = [], {}
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
     for call in program.calls:
         call = call.replaced(new)
-        inner = _spelled_out(call) if isinstance(call.function, Primitive) else None
+        inner = _spelled_out(call) if isinstance(call.function, Primitive) and not generators(call) else None
         if inner is None:
             calls.append(call)
         else:
@@ -32,6 +34,11 @@ def inlined(program: Program) -> Program:
             calls += found
             new[call.out] = out
     return _renamed(replace(program, calls=calls), new)
+
+
+def generators(call: Call) -> list:
+    """What the call draws random numbers from, others each time."""
+    return [x for x in flat((call.args, call.kwargs)) if isinstance(x, np.random.Generator)]
 
 
 def _spelled_out(call):
@@ -58,7 +65,8 @@ def _sample(v):
 
 def folded(program: Program) -> Program:
     """With calls on constants alone computed now."""
-    calls, new = [], {}
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
     for call in program.calls:
         call = call.replaced(new)
         if call.inputs() or call.several or not _small(call.out):
@@ -76,11 +84,13 @@ def _small(v):
 
 def common(program: Program) -> Program:
     """With calls that were made before, on the same arguments, not made again."""
-    calls, new, known = [], {}, {}
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    known: dict[Any, Call] = {}
     for call in program.calls:
         call = call.replaced(new)
         key = _key((call.function, call.args, call.kwargs))
-        if key in known:
+        if key in known and not generators(call):
             new.update(zip(call.outs, known[key].outs))
         else:
             known[key] = call
@@ -134,7 +144,7 @@ def products(program: Program) -> Program:
     """With sums over the first axis of a matrix as a product with ones, and doubled values as 2 x."""
     calls = []
     for call in program.calls:
-        v = call.args[0] if call.args else None
+        v: Any = call.args[0] if call.args else None
         is_sum = call.function in (np.sum, np.add.reduce) and type(v) is Var and len(v.shape) == 2
         axis = call.kwargs.get("axis", call.args[1] if len(call.args) > 1 else None)
         if is_sum and axis in (0, (0,)) and not call.kwargs.get("keepdims") and v.dtype.char in "fd":
@@ -145,7 +155,8 @@ def products(program: Program) -> Program:
 
 def scaled(program: Program) -> Program:
     """With x + x and c · (d · x) as one product."""
-    calls, factor = [], {}
+    calls: list[Call] = []
+    factor: dict[Var, Any] = {}
     for call in program.calls:
         if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
             call = Call(np.multiply, (call.args[0], 2.0), {}, call.outs)

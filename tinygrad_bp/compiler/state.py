@@ -86,6 +86,8 @@ class _Walk:
                 self.tensor(x, path)
             return
         self.seen[id(x)] = x
+        if type(x).__module__.startswith(__package__):  # a compiled step's own traces are no state
+            return
         if isinstance(x, dict):
             self.container(x, list(x), path + "[{!r}]")
         elif isinstance(x, list):
@@ -137,9 +139,10 @@ class _Walk:
 
     def function(self, f):
         if (f.__module__ or "").partition(".")[0] in (__package__.partition(".")[0], "numpy"):
-            for cell in f.__closure__ or ():  # a transform's: the user's function
-                if isinstance(cell.cell_contents, (types.FunctionType, types.MethodType, functools.partial)):
-                    self.visit(cell.cell_contents, f.__name__)
+            for name, cell in zip(
+                f.__code__.co_freevars, f.__closure__ or ()
+            ):  # a transform's: the user's function
+                self.visit(cell.cell_contents, name)
             return
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
             self.place(Slot("cell", cell, None, name))

@@ -51,7 +51,8 @@ class Trace:
 
     def _place(self, slots):
         """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
-        placed, known = {}, {}
+        placed: dict[Slot, tuple[Any, Any, Any]] = {}
+        known: dict[int, Tracer] = {}
         for slot in slots:
             value = slot.get()
             if value is None:

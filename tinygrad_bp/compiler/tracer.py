@@ -53,7 +53,7 @@ class Tracer(DuckArray):
         return len(self.value)
 
     def __iter__(self):
-        return (self[i] for i in range(len(self)))
+        return (call(operator.getitem, self, i) for i in range(len(self)))
 
     def __repr__(self):
         return f"<traced {self.variable} shape={self.shape} {self.dtype}>"
@@ -81,6 +81,21 @@ class Tracer(DuckArray):
         quick = type(other) in (int, float) and other in shortcut and self.dtype.kind in "fc"
         return call(shortcut[other], self) if quick else call(np.power, self, other)
 
+    def __rpow__(self, other):
+        return call(np.power, other, self)
+
+    def __getitem__(self, index):
+        return call(operator.getitem, self, index)
+
+    def conj(self):
+        return call(np.conjugate, self)
+
+    def item(self):
+        raise _no_number("number")
+
+    def tolist(self):
+        raise _no_number("list")
+
     def astype(self, dtype, copy=True):
         return call(np.ndarray.astype, self, dtype=np.dtype(dtype))
 
@@ -97,11 +112,15 @@ class Tracer(DuckArray):
         self[...] = value
 
 
+def _no_number(name):
+    return refuse(
+        f"a traced value that becomes a Python {name}", "return it from the step, and convert it outside"
+    )
+
+
 def _number(name):
     def method(self):
-        raise refuse(
-            f"a traced value that becomes a Python {name}", "return it from the step, and convert it outside"
-        )
+        raise _no_number(name)
 
     return method
 
@@ -117,9 +136,8 @@ def _operators():
     for name, ufunc in binary.items():
         setattr(Tracer, f"__{name}__", lambda self, other, f=ufunc: call(f, self, other))
         setattr(Tracer, f"__r{name}__", lambda self, other, f=ufunc: call(f, other, self))
+    for name in (*binary, "pow"):
         setattr(Tracer, f"__i{name}__", _in_place)
-    Tracer.__rpow__ = lambda self, other: call(np.power, other, self)
-    Tracer.__ipow__ = _in_place
     compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}  # fmt: skip
     for name, ufunc in compare.items():
@@ -127,18 +145,13 @@ def _operators():
     unary = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
     for name, ufunc in unary.items():
         setattr(Tracer, f"__{name}__", lambda self, f=ufunc: call(f, self))
-    Tracer.__getitem__ = lambda self, index: call(operator.getitem, self, index)
-    Tracer.__hash__ = object.__hash__
     for name in ("float", "int", "complex", "index"):
         setattr(Tracer, f"__{name}__", _number(name))
-    Tracer.item = _number("number")
-    Tracer.tolist = _number("list")
     functions = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin,
                  np.ravel, np.copy, np.squeeze, np.swapaxes, np.dot, np.clip, np.cumsum, np.repeat, np.take, np.trace,
                  np.diagonal, np.round, np.nonzero, np.argsort)  # fmt: skip
     for function in functions:
         setattr(Tracer, function.__name__, lambda self, *args, f=function, **kw: call(f, self, *args, **kw))
-    Tracer.conj = Tracer.conjugate = lambda self: call(np.conjugate, self)
 
 
 def call(function, *args, **kwargs):
@@ -155,18 +168,17 @@ def call(function, *args, **kwargs):
     if function in STATIC:
         return value
     if isinstance(value, (tuple, list)):
-        results = [program.new(part) for part in value]
-        program.note(Call(function, _vars(args), _vars(kwargs), tuple(t for t in results), True))
-    elif isinstance(value, (np.ndarray, np.generic)):
-        results = program.new(value)
-        program.note(Call(function, _vars(args), _vars(kwargs), (results,), False))
-        return Tracer(program, value, results)
-    else:
+        outs = [program.new(part) for part in value]
+        program.note(Call(function, _vars(args), _vars(kwargs), tuple(outs), several=True))
+        return type(value)(Tracer(program, part, var) for part, var in zip(value, outs))
+    if not isinstance(value, (np.ndarray, np.generic)):
         raise refuse(
             f"{_name(function)}, which gives Python {type(value).__name__} of traced values",
             "let it be decided outside the step, or use fallback=True",
         )
-    return type(value)(Tracer(program, part, var) for part, var in zip(value, results))
+    out = program.new(value)
+    program.note(Call(function, _vars(args), _vars(kwargs), (out,)))
+    return Tracer(program, value, out)
 
 
 def _forward(function):

@@ -5,7 +5,7 @@ Read `module.py` first, then `layers.py` and `mlp.py`.
 
 from . import functional, init
 from .activations import Identity, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
-from .layers import Linear, Sequential
+from .layers import Dropout, Linear, Sequential
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .mlp import MLP
 from .module import Module
@@ -15,6 +15,7 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "Dropout",
     "Identity",
     "LeakyReLU",
     "Linear",

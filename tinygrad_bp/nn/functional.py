@@ -7,12 +7,15 @@ NaN, as with infinite outputs (`bp.detect_anomaly` finds the place). `reduction`
 "none". Read `losses.py` next.
 """
 
+from __future__ import annotations  # numpy.random is loaded when it is used
+
 from typing import Any
 
 import numpy as np
 
 from ..errors import message
 from ..ops import nonlinear
+from ..ops.random import keep_mask
 from ..primitive import DuckArray
 from ..tensor import constant
 
@@ -62,6 +65,13 @@ def logsumexp(input: Any, dim: int | tuple[int, ...], keepdim: bool = False) -> 
 def identity(input: Any) -> Any:
     """x itself: a linear neuron."""
     return input
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator) -> Any:
+    """input with each element 0 with probability p and else divided by 1 − p; input itself unless `training`."""
+    if not 0 <= p <= 1:
+        raise ValueError(message("dropout with a wrong p", expected="a probability, 0 to 1", got=p))
+    return input * keep_mask(input, rng, p) if training and p else input
 
 
 _quiet = np.errstate(over="ignore", under="ignore", invalid="ignore")

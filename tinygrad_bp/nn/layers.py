@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import message
 from ..primitive import DuckArray
 from ..tensor import Tensor
+from .functional import dropout
 from .init import Initializer, initializer, uniform
 from .module import Module
 
@@ -140,3 +141,27 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Any:
         parts = list(self)
         return Sequential(*parts[index]) if isinstance(index, slice) else parts[index]
+
+
+class Dropout(Module):
+    """In `train` mode each element is 0 with probability p and else divided by 1 − p; in `eval` mode x itself.
+
+    `rng`: a Generator, a seed, or None. Raises ValueError for a p that is no probability.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.nn.Dropout(0.5, rng=0).eval()(np.ones(3))
+    array([1., 1., 1.])
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int | None = None):
+        if not 0 <= p <= 1:
+            raise ValueError(message("Dropout with a wrong p", expected="a probability, 0 to 1", got=p))
+        self.p, self.rng = float(p), np.random.default_rng(rng)
+
+    def forward(self, x: Any) -> Any:
+        """x, thinned out."""
+        return dropout(x, self.p, self.training, rng=self.rng)
+
+    def describe(self) -> str:
+        """The probability."""
+        return f"p={self.p}"

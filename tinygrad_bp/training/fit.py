@@ -37,11 +37,13 @@ def fit(
     batch_size: int = 10,
     rng: np.random.Generator | int | None = None,
     quiet: bool | None = None,
+    compile: bool = False,
 ) -> History:
     """Train: for each mini-batch of data = (x, y), one optimizer step down cost(net(x), y).
 
     x and y have one row per example; y is what `cost` takes. `rng` shuffles, anew in every epoch.
     `quiet` (by default: unless stderr is a terminal) hides the bar. The net runs in `train` mode.
+    `compile`: replay the step as `bp.compile` does; a cost that is not finite is then noticed after it.
     KeyboardInterrupt ends training after the running step; the history so far is returned, marked
     `interrupted`. Raises FloatingPointError, before the step, if the cost is no longer finite.
     Warns of parameters that the first step gives no gradient, and of a cost that broadcasts outputs
@@ -50,7 +52,7 @@ def fit(
     x, y = (np.asarray(constant(part)) for part in data)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise ValueError(message("fit needs one target per example", got=f"shapes {x.shape} and {y.shape}"))
-    rng, run = np.random.default_rng(rng), _Run(net, cost, optimizer, y)
+    rng, run = np.random.default_rng(rng), _Run(net, cost, optimizer, y, compile)
     with mode(net, training=True), _bar(epochs * len(x), quiet) as bar, _interrupts() as interrupt:
         try:
             for epoch in range(1, epochs + 1):
@@ -72,7 +74,8 @@ def fit(
 class _Run:
     """One call of `fit`: what it works on, its history, and the sums of the epoch that is running."""
 
-    def __init__(self, net, cost, optimizer, y):
+    def __init__(self, net, cost, optimizer, y, compile):
+        self.compiled = _compiled(net, cost, optimizer) if compile else None
         self.net, self.cost, self.optimizer, self.y = net, cost, optimizer, y
         self.labels = classes(y)
         self.history = History()
@@ -83,21 +86,29 @@ class _Run:
 
     def step(self, batch, rows):
         self.steps += 1
-        output = self.net(batch)
-        loss = self.cost(output, self.y[rows])
-        value = _value(loss, self.epoch, self.steps)
-        self.optimizer.zero_grad()
-        if not self.history.step_losses:
-            _warn_of_columns(loss, output, self.y[rows])
-        loss.backward()
-        if not self.history.step_losses:
-            _warn_of_missing_gradients(self.net, self.optimizer)
-        self.optimizer.step()
+        if self.compiled is None or not self.history.step_losses:
+            value, output = self._careful_step(batch, self.y[rows])
+        else:
+            loss, output = self.compiled(batch, self.y[rows])
+            value = _finite(loss.item(), self.epoch, self.steps)
         self.history.step_losses.append(value)
         self.loss += value * len(rows)
         self.examples += len(rows)
         if self.labels is not None:
             self.right += count_right(constant(output), self.labels[rows])
+
+    def _careful_step(self, batch, y):
+        output = self.net(batch)
+        loss = self.cost(output, y)
+        value = _value(loss, self.epoch, self.steps)
+        self.optimizer.zero_grad()
+        if not self.history.step_losses:
+            _warn_of_columns(loss, output, y)
+        loss.backward()
+        if not self.history.step_losses:
+            _warn_of_missing_gradients(self.net, self.optimizer)
+        self.optimizer.step()
+        return value, output
 
     def close_epoch(self, test_data):
         history = self.history
@@ -117,6 +128,21 @@ class _Run:
         return text
 
 
+def _compiled(net, cost, optimizer):
+    """One step, which reaches nothing but its net, its cost and its optimizer."""
+    from ..compiler import compile  # not at import time: `import tinygrad_bp` stays light
+
+    def step(batch, y):
+        output = net(batch)
+        loss = cost(output, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss, output
+
+    return compile(step)
+
+
 def _value(loss, epoch, step):
     """The cost as a number, if a step can be made from it."""
     if type(loss) is not Tensor or not loss.requires_grad:
@@ -131,7 +157,10 @@ def _value(loss, epoch, step):
         raise ValueError(
             message("the cost is not one number", got=outline(loss), do="take its mean: np.mean(cost)")
         )
-    value = loss.item()
+    return _finite(loss.item(), epoch, step)
+
+
+def _finite(value, epoch, step):
     if not math.isfinite(value):
         raise FloatingPointError(
             message(
@@ -151,7 +180,7 @@ def _warn_of_missing_gradients(net, optimizer):
                 f"no gradient reaches {', '.join(missing)}",
                 do="the cost does not depend on it: leave it out of the optimizer, or use it in the net",
             ),
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -175,7 +204,7 @@ def _warn_of_columns(loss, output, y):
                     f"to {(n, n)} in {node.op.name}, each output with every target",
                     do="give both one shape, as in y[:, None], or use bp.nn.functional.mse_loss",
                 ),
-                stacklevel=4,
+                stacklevel=5,
             )
             return
 
