@@ -33,7 +33,7 @@ from .conventions import Table, element
 from .effort import Counted
 from .notation import as_rows, notation
 from .proofs import sigma_primes
-from .verify import TOLERANCE, deviation
+from .verify import TOLERANCE, deviation, ratio
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,8 @@ class Layered(Graph):
     def regroup(self, l: int, j: int, k: int) -> Table:
         """(53) for w^l_jk summed from the output inwards: δ^L, δ^{L−1}, …, δ^l, then δ^l_j a^{l−1}_k (BP4).
 
-        A row per sum: the indices left, numbers, deviation from the engine's δ or ∂C/∂w. True if all agree.
+        A row per sum: how many numbers, and their norm-wise deviation from the engine's δ^l and ∂C/∂w^l.
+        True if all agree.
         """
         element(self.book, "w", l, j, k)
         book, L, a_in = self.book, self.book.L, self.a[l - 1][k - 1]
@@ -219,8 +220,8 @@ class Layered(Graph):
             if m < L:
                 delta = np.sum(delta[:, None] * book.w[m + 1], axis=0) * self.slope[m]
             rows.append((f"δ^{m}", len(delta), deviation(book.delta[m][:, 0], delta)))
-        engine, rate = book.nabla_w[l][j - 1, k - 1], delta[j - 1] * a_in
-        rows.append((f"∂C/∂w^{l}_{j},{k}", 1, deviation(engine, rate)))
+        off = abs(book.nabla_w[l][j - 1, k - 1] - delta[j - 1] * a_in)
+        rows.append((f"∂C/∂w^{l}_{j},{k}", 1, ratio(off, np.max(np.abs(book.nabla_w[l])))))
         naive, regrouped = operations(book.sizes, l)
         footer = f"{naive:,} operations path by path, {regrouped:,} in this order"
         header = ("sum over all later neurons", "numbers", "deviation from the engine")
