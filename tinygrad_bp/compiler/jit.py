@@ -72,7 +72,7 @@ class Replay:
         self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
         self.linked = Linker(self.program, fixed, [v for v, _ in live], lambda: self.invalid).link()
         self.run = self.linked.run
-        places = {slot.place: slot for slot, _ in self.trace.written}
+        places = {slot.place: slot for slot in self.trace.written}
         self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
 
     def note(self, kind, flag):
@@ -117,7 +117,7 @@ def _idle_gradients(trace):
     for n, slot in enumerate(trace.slots):
         if slot.kind == "grad" and trace.program.state[n] not in read:
             yield slot
-    for slot, _ in trace.written:
+    for slot in trace.written:
         if slot.kind == "grad" and slot.place not in {s.place for s in trace.slots}:
             yield slot
 
@@ -171,7 +171,7 @@ class Compiled:
             return self.step(*args, **kwargs)
         try:
             self.stats["traces"] += 1
-            return self._agreed(key, Trace(self.step, Signature(args, kwargs))).value
+            return self._agreed(key, Trace(self.step, Signature(args, kwargs)))
         except Untraceable as error:
             if not self.fallback:
                 raise
@@ -180,13 +180,11 @@ class Compiled:
         return self._traced(key, args, kwargs)
 
     def _agreed(self, key, trace):
-        """Keep the trace; if it agrees with the one before, its program is replayed from now on."""
+        """The value of the traced call; if it agrees with the one before, its program is replayed from now on."""
         count, before = self._latest.pop(key, (0, None))
         differs = before.differs(trace) if before else "a first call"
         if before and differs is None:
             self._replays[key] = Replay(trace, self.passes)
-            while len(self._replays) > PROGRAMS:
-                del self._replays[next(iter(self._replays))]
         elif count + 1 >= TRACES:
             raise Untraceable(
                 message(
@@ -198,7 +196,11 @@ class Compiled:
             )
         else:
             self._latest[key] = (count + 1, trace)
-        return trace
+        for kept in (self._replays, self._latest):
+            while len(kept) > PROGRAMS:
+                del kept[next(iter(kept))]
+        value, trace.value = trace.value, None
+        return value
 
     def _checked(self, replay, arrays, args, kwargs):
         """The values of a replay, after an eager call from the same state has come to the same."""

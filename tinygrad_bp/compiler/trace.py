@@ -39,15 +39,17 @@ class Trace:
             args, kwargs = call.rebuilt(tracers)
             y = step(*args, **kwargs)
             after = reachable([(step, "step"), *call.roots])
-            self._read(placed, after)
+            written = self._read(placed, after)
             self._take_results(y)
         finally:
             for slot, (value, handle, _) in placed.items():
                 slot.put(value)
                 if slot.kind == "data":
                     slot.owner._handle = handle
-        for slot, now in self.written:
+            placed.clear()
+        for slot, now in written:
             store(slot, now.value if type(now) is Tracer else now)
+        self.written = [slot for slot, _ in written]
 
     def _place(self, slots):
         """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
@@ -59,7 +61,8 @@ class Trace:
                 placed[slot] = (None, None, None)
                 continue
             if id(value) not in known:
-                known[id(value)] = Tracer(self.program, value, self.program.new(value))
+                own = value.view() if type(value) is np.ndarray else value  # not to look like a rule's hold
+                known[id(value)] = Tracer(self.program, own, self.program.new(value))
                 self.program.state.append(known[id(value)].variable)
                 self.slots.append(slot)
             placed[slot] = (value, slot.owner._handle if slot.kind == "data" else None, known[id(value)])
@@ -67,14 +70,14 @@ class Trace:
         return placed
 
     def _read(self, placed, after):
-        """What stands elsewhere, or otherwise, than before."""
+        """(slot, what stands there) for all that is not as before."""
         old = {slot.place: tracer for slot, (_, _, tracer) in placed.items()}
         number = {slot.place: n for n, slot in enumerate(self.slots)}
-        self.written: list[tuple[Slot, Any]] = []
+        written: list[tuple[Slot, Any]] = []
         for slot in after.arrays:
             now = slot.get()
             if now is not old.get(slot.place):
-                self.written.append((slot, now))
+                written.append((slot, now))
                 new = now.variable if type(now) is Tracer else now
                 self.program.writes.append((number.get(slot.place, slot.place), new))
         for slot, value in self.plain:
@@ -83,6 +86,7 @@ class Trace:
         for owner, size in self.sizes:
             if len(owner) != size:
                 self.unstable = f"a {type(owner).__name__} of {size} entries has {len(owner)} after the step"
+        return written
 
     def _take_results(self, y):
         leaves, self._rebuild = tree.flatten(y)

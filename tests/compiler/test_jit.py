@@ -1,0 +1,382 @@
+"""What a compiled step sees and what it refuses: state, flags, shapes, Python's own decisions."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+from tinygrad_bp.compiler.tracer import Tracer, Untraceable
+from tinygrad_bp.nn import functional as F
+
+X = np.linspace(-1.0, 1.0, 12).reshape(4, 3)
+Y = np.linspace(0.1, 0.9, 8).reshape(4, 2)
+
+
+def leaf(value):
+    return bp.Tensor(np.array(value, dtype=float), requires_grad=True)
+
+
+def training(net, optimizer, cost=F.mse_loss):
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = cost(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def a_net(**settings):
+    net = bp.nn.MLP([3, 4, 2], "tanh", rng=0, dtype=np.float64)
+    optimizer = bp.optim.SGD(net.parameters(), lr=0.1, **settings)
+    return net, optimizer, bp.compile(training(net, optimizer))
+
+
+def repeat(step, times, *args):
+    for _ in range(times):
+        y = step(*args)
+    return y
+
+
+# ---- what can be compiled ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [bp.grad, bp.value_and_grad, bp.elementwise_grad, bp.jacobian, bp.hessian],
+    ids=lambda transform: transform.__name__,
+)
+def test_transforms(transform):
+    def f(x):
+        y = np.tanh(x) * x**2
+        return y if transform in (bp.elementwise_grad, bp.jacobian) else np.sum(y)
+
+    compiled = bp.compile(transform(f))
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=4)
+        found, expected = bp.tree.leaves(compiled(x)), bp.tree.leaves(transform(f)(x))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert compiled.stats["replays"] == 3
+
+
+def test_a_hessian_vector_product_and_a_module_as_argument():
+    net = bp.nn.MLP([3, 4, 2], "tanh", rng=0, dtype=np.float64)
+
+    def loss(net, x, y):
+        return F.mse_loss(net(x), y)
+
+    compiled = bp.compile(lambda net, x, y: bp.hvp(lambda n: loss(n, x, y), (net,), (net,)))
+    with bp.no_grad():
+        expected = bp.hvp(lambda n: loss(n, X, Y), (net,), (net,))
+        found = repeat(compiled, 4, net, X, Y)
+    assert compiled.stats["replays"] == 2
+    for a, b in zip(bp.tree.leaves(found), bp.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_containers_keywords_and_several_results():
+    @bp.compile
+    def step(batch, *, scale):
+        total = batch["x"] * scale + batch["y"][0]
+        return {"total": total, "parts": (np.sum(total), "a word")}
+
+    batch = {"x": X, "y": [X + 1]}
+    y = [step(batch, scale=2.0) for _ in range(4)][-1]
+    total = X * 2 + (X + 1)
+    np.testing.assert_array_equal(y["total"], total)
+    assert y["parts"] == (np.sum(total), "a word")
+    assert step.stats["replays"] == 2
+
+
+def test_gradient_clipping_and_a_read_gradient():
+    results = []
+    for make in (lambda f: f, bp.compile):
+        p = leaf([1.0, 2.0, 3.0])
+        optimizer = bp.optim.SGD([p], lr=0.1)
+
+        def step(x, p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = np.sum(np.exp(p * x))
+            loss.backward()
+            norm = np.sqrt(np.sum(p.grad**2))
+            p.grad = p.grad * np.minimum(1.0, 1.0 / norm)
+            optimizer.step()
+            return norm
+
+        run = make(step)
+        results.append([float(run(np.arange(3.0))) for _ in range(6)] + p.data.tolist())
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-13)
+
+
+def test_gradients_that_accumulate_over_calls_are_state():
+    p = leaf([1.0, 2.0])
+
+    @bp.compile
+    def step(x):
+        np.sum(p * x).backward()
+
+    for _ in range(6):
+        step(np.array([1.0, 10.0]))
+    assert step.stats["replays"] == 3
+    np.testing.assert_array_equal(p.grad, [6.0, 60.0])
+
+
+def test_dropout_draws_as_eager_calls_do():
+    nets = [
+        bp.nn.Sequential(bp.nn.Linear(3, 5, rng=0, dtype=float), bp.nn.Dropout(0.4, rng=7)) for _ in range(2)
+    ]
+    compiled = bp.compile(lambda x: nets[1](x))
+    for _ in range(6):
+        np.testing.assert_array_equal(compiled(X).data, nets[0](X).data)
+    assert compiled.stats["replays"] == 4
+    nets[1].eval()
+    assert np.all(repeat(compiled, 3, X).data == nets[1][0](X).data)
+
+
+# ---- state ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_learning_rate_is_seen_without_a_new_trace():
+    net, optimizer, step = a_net()
+    repeat(step, 4, X, Y)
+    traces = step.stats["traces"]
+    before = net.layers[0].weight.data.copy()
+    optimizer.lr = 0.0
+    step(X, Y)
+    np.testing.assert_array_equal(net.layers[0].weight.data, before)
+    assert step.stats["traces"] == traces
+
+
+def test_loaded_and_replaced_parameters_are_seen():
+    net, _, step = a_net()
+    start = {name: value.copy() for name, value in net.state_dict().items()}
+    first = step(X, Y).item()
+    repeat(step, 5, X, Y)
+    net.load_state_dict(start)
+    assert step(X, Y).item() == pytest.approx(first, rel=1e-12)
+    for name, p in net.named_parameters():
+        p.data = start[name].copy()
+    assert step(X, Y).item() == pytest.approx(first, rel=1e-12)
+    for name, p in net.named_parameters():
+        p.data[...] = start[name]
+    assert step(X, Y).item() == pytest.approx(first, rel=1e-12)
+
+
+def test_a_changed_setting_is_traced_anew():
+    net, optimizer, step = a_net(momentum=0.9)
+    twin = bp.nn.MLP([3, 4, 2], "tanh", rng=0, dtype=np.float64)
+    other = bp.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    eager = training(twin, other)
+    for momentum in (0.9, 0.5, 0.0):
+        optimizer.momentum = other.momentum = momentum
+        for _ in range(5):
+            np.testing.assert_allclose(step(X, Y).data, eager(X, Y).data, rtol=1e-12)
+
+
+def test_train_and_eval():
+    class Twice(bp.nn.Module):
+        def forward(self, x):
+            return x * 2 if self.training else x
+
+    net = Twice()
+    step = bp.compile(lambda x: net(x))
+    np.testing.assert_array_equal(repeat(step, 3, X), X * 2)
+    net.eval()
+    np.testing.assert_array_equal(repeat(step, 3, X), X)
+    net.train()
+    np.testing.assert_array_equal(repeat(step, 3, X), X * 2)
+
+
+def test_captured_arrays_stay_live():
+    table = {"scale": np.array([1.0, 2.0, 3.0])}
+    shift = np.array(5.0)
+    step = bp.compile(lambda x: x * table["scale"] + shift)
+    repeat(step, 4, X)
+    table["scale"] = np.array([3.0, 2.0, 1.0])
+    shift[...] = 7.0
+    np.testing.assert_array_equal(step(X), X * [3.0, 2.0, 1.0] + 7.0)
+
+
+def test_a_graph_that_was_kept_keeps_its_values():
+    net, _, step = a_net()
+    repeat(step, 4, X, Y)
+    p = net.layers[0].weight
+    old = p.data.copy()
+    kept = np.sum(p * p)
+    repeat(step, 2, X, Y)
+    assert not np.array_equal(p.data, old)
+    p.grad = None
+    kept.backward()
+    np.testing.assert_array_equal(p.grad, 2 * old)
+
+
+def test_an_array_of_the_users_is_written_as_eagerly():
+    net, _, step = a_net()
+    raw = net.layers[0].weight.data
+    repeat(step, 6, X, Y)
+    np.testing.assert_array_equal(raw, net.layers[0].weight.data)
+    assert np.shares_memory(raw, net.layers[0].weight.data)
+
+
+def test_results_are_copies():
+    step = bp.compile(lambda x: (x * 2, x))
+    kept = repeat(step, 4, X)
+    step(X + 1)
+    np.testing.assert_array_equal(kept[0], X * 2)
+    assert not np.shares_memory(kept[1], X)
+
+
+def test_new_shapes_and_dtypes():
+    net, _, step = a_net()
+    for n in (4, 2, 4, 1):
+        assert np.isfinite(repeat(step, 4, X[:n], Y[:n]).data)
+    with pytest.raises(TypeError, match="batch of the wrong dtype"):
+        step(X.astype(np.longdouble), Y)
+    square = bp.compile(lambda x: x * x)
+    for dtype in (np.float32, np.float64, np.int64, np.complex128):
+        assert repeat(square, 3, X.astype(dtype)).dtype == dtype
+
+
+def test_an_error_leaves_everything_as_it_was():
+    net, optimizer, _ = a_net()
+
+    @bp.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        F.mse_loss(net(x), y).backward()
+        optimizer.step()
+        return net(x) @ x
+
+    before = [p.data.copy() for p in net.parameters()]
+    with pytest.raises(ValueError, match="matmul"):
+        step(X, Y)
+    for p, old in zip(net.parameters(), before):
+        assert type(p.data) is np.ndarray
+        np.testing.assert_array_equal(p.data, old)
+
+
+def test_no_tracer_is_left():
+    net, _, step = a_net(momentum=0.9)
+    y = repeat(step, 6, X, Y)
+    assert type(y.data) is np.float64
+    gc.collect()
+    assert not [x for x in gc.get_objects() if type(x) is Tracer]
+
+
+def test_where_an_invalid_value_is_masked_the_call_is_eager():
+    def f(x):
+        return bp.grad(lambda x: np.sum(x * np.log(x) * (x > 0)))(x)
+
+    step = bp.compile(f)
+    repeat(step, 4, np.array([1.0, 2.0]))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(step(np.array([0.0, 2.0])), f(np.array([0.0, 2.0])))
+    assert step.stats["eager"] == 1
+
+
+# ---- what cannot be compiled -----------------------------------------------------------------------------------
+
+
+def branch(x):
+    return x if np.sum(x) > 0 else -x
+
+
+def number(x):
+    return np.sum(x).item()
+
+
+def plain_array(x):
+    return np.array([x, x])
+
+
+def truth(x):
+    return x if np.array_equal(x, x) else -x
+
+
+REFUSED = {
+    branch: "control flow",
+    number: "a Python number",
+    plain_array: "plain array",
+    truth: "Python bool",
+}
+
+
+@pytest.mark.parametrize("step", REFUSED, ids=lambda step: step.__name__)
+def test_what_python_decides_is_refused_with_the_users_line(step):
+    with pytest.raises(Untraceable, match=REFUSED[step]) as caught:
+        bp.compile(step)(X)
+    assert __file__ in str(caught.value)
+
+
+@pytest.mark.parametrize("step", [branch, number], ids=lambda step: step.__name__)
+def test_fallback_runs_eagerly_with_one_warning(step):
+    run = bp.compile(step, fallback=True)
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        y = run(X)
+    np.testing.assert_array_equal(y, step(X))
+    np.testing.assert_array_equal(run(X), step(X))
+    assert run.stats["eager"] == 2
+
+
+def fresh_array():
+    rng = np.random.default_rng(0)
+    return lambda x: x + rng.normal(size=3)
+
+
+def counter():
+    count = [0]
+
+    def step(x):
+        count[0] += 1
+        return x * count[0]
+
+    return step
+
+
+def history():
+    losses = []
+
+    def step(x):
+        losses.append(1.0)
+        return x * 2
+
+    return step
+
+
+UNSTABLE = {fresh_array: r"add\(v1, array\(3,\)\)", counter: r"count\[0\] was", history: "a list of"}
+
+
+@pytest.mark.parametrize("make", UNSTABLE, ids=lambda make: make.__name__)
+def test_what_a_trace_would_freeze_is_an_error_that_names_it(make):
+    step = bp.compile(make())
+    with pytest.raises(Untraceable, match=UNSTABLE[make]):
+        repeat(step, 4, X)
+
+
+def test_check_finds_a_program_that_is_not_the_step():
+    def wrong(program):
+        calls = [
+            c if c.function is not np.multiply else type(c)(np.add, c.args, c.kwargs, c.outs)
+            for c in program.calls
+        ]
+        return type(program)(
+            program.inputs, program.state, calls, program.results, program.writes, program.count
+        )
+
+    good, bad = (bp.compile(lambda x: x * 3.0, check=True, passes=passes) for passes in ((), (wrong,)))
+    np.testing.assert_array_equal(repeat(good, 4, X), X * 3)
+    repeat(bad, 2, X)
+    with pytest.raises(RuntimeError, match="came to another value of result 0"):
+        bad(X)
+
+
+def test_check_leaves_the_state_of_one_step():
+    results = []
+    for check in (False, True):
+        net, optimizer, _ = a_net(momentum=0.9)
+        step = bp.compile(training(net, optimizer), check=check)
+        results.append([repeat(step, 6, X, Y).item(), *net.layers[0].bias.data])
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-12)
