@@ -599,3 +599,16 @@ def test_a_declaration_can_be_replaced():
     f = declared(scaled, lambda g, _y, _x: g)
     f.defvjp(lambda g, _y, _x: g * 2)
     assert bp.grad(f)(1.0) == 2.0
+
+
+def test_a_composite_that_ends_in_a_view_gives_numpys_value():
+    """A view of an argument is one; a view of something that only the derivative computes is not."""
+
+    @bp.primitive
+    def third(x):
+        return x / 3.0
+
+    bp.composite(third, lambda x: np.reshape(x * (1 / 3), x.shape))
+    x = bp.Tensor([5.0, 7.0], requires_grad=True)
+    np.testing.assert_array_equal(third(x).data, x.data / 3.0)
+    np.testing.assert_allclose(bp.grad(lambda x: np.sum(third(x)))(x.data), 1 / 3)

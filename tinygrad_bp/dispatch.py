@@ -12,7 +12,7 @@ from .graph import UPSTAIRS, upstairs
 from .methods import constants, like, records
 from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
 from .tensor import Tensor, bare, record, refresh, tensors_in, wrap
-from .views import View
+from .views import View, shares
 
 
 @upstairs
@@ -73,8 +73,8 @@ def _over(value, y, level):
     """`value` with the derivative of y, if y is of this level; new Tensors: y may be an argument."""
     if isinstance(value, (tuple, list)):
         return like(value, [_over(v, part, level) for v, part in zip(value, y)])
-    if type(y) is Tensor and type(y._alias) is View:
-        return y  # a view has NumPy's own elements
+    if type(y) is Tensor and type(y._alias) is View and shares(y._data, bare(value)):
+        return y  # of an argument's memory, as NumPy's value is
     recorded = type(y) is Tensor and y._node is not None and y._node.level == level
     return Tensor._of(bare(value), y._node) if recorded else bare(value)
 
