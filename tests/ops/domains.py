@@ -97,6 +97,11 @@ def since(version, *cases):
     return cases if np.lib.NumpyVersion(np.__version__) >= version else ()
 
 
+def present(**rows):
+    """Rows of functions that not every NumPy has, by name."""
+    return {vars(np)[name]: found for name, found in rows.items() if name in vars(np)}
+
+
 def elementwise(*domains, keywords=({},), **settings):
     """A row for f(x) or f(a, b), with one (low, high) per operand, over all kinds of shapes."""
     shapes = SHAPES if len(domains) == 1 else PAIRS
@@ -125,6 +130,11 @@ PLUS = (0.3, 2.5)
 REAL = {"complex": False}
 MASK = np.array([[True, False, True], [False, True, True]])
 ROWS, COLUMNS = np.array([1, 0, 1]), np.array([2, 2, 0])
+
+VECDOT = [
+    case(A(3), A(3)), case(A(2, 3), A(3)), case(A(1, 3), A(2, 3)), case(A(2, 1, 3), A(2, 3)), case(A(3, 2), A(3, 1), axis=0),
+    case(A(2, 0), A(0)), case(A(0, 2), A(2)),
+]  # fmt: skip
 
 OPS: dict[Any, Row] = {
     # arithmetic
@@ -323,6 +333,49 @@ OPS: dict[Any, Row] = {
         case(A(2, 1, 3), axis1=2, axis2=0), case(A(1, 2, 3), 1, -1, 1), case(A(2, 3, 2), axis1=1, axis2=2),
         case(A(0, 3)), case(A(2, 3), offset=7), case(A(2, 0, 2), axis1=0, axis2=2), case(A(2, 2, 1, 2), 0, 3, 1),
     ),
+    np.inner: row(
+        case(A(3), A(3)), case(A(2, 3), A(4, 3)), case(A(2, 3), A(3)), case(A(3), A(2, 3)), case(A(), A(2)),
+        case(A(2), A()), case(A(), A()), case(A(2, 1, 3), A(2, 3)), case(A(2), 3.0), case(2.0, A(2)),
+        case(A(2, 0), A(3, 0)), case(A(0, 2), A(2)), case(A(0), A(0)), case(A(2), [1.0, 2.0]),
+    ),
+    np.tensordot: row(
+        case(A(2, 3), A(2, 3)), case(A(2, 3), A(3, 2), 1), case(A(2), A(3), axes=0), case(A(2, 3, 2), A(2, 3, 2), (1, 1)),
+        case(A(2, 1, 3), A(3, 2, 2), axes=([0, 2], [1, 0])), case(A(2, 3, 2), A(2, 2, 3), ([-1, 1, 0], [0, -1, 1])),
+        case(A(3, 2), A(2, 1, 3), [[0, 1], [2, 0]]), case(A(), A(2), 0), case(A(0, 2), A(2, 3), 1), case(A(2, 0), A(0, 3), 1),
+    ),
+    np.einsum: row(
+        case("ij,jk->ik", A(2, 3), A(3, 2)), case("ij,jk", A(2, 3), A(3, 2)), case("ba", A(2, 3)), case("i,i", A(3), A(3)),
+        case("ij->", A(2, 3)), case("ij->j", A(2, 3)), case("ii", A(3, 3)), case("ii->i", A(3, 3)), case("iji->j", A(2, 3, 2)),
+        case("iiji", A(2, 2, 3, 2)), case("jii,ij->j", A(2, 3, 3), A(3, 2)), case("ii,jj->ij", A(2, 2), A(2, 2)),
+        case("i,j,k->kij", A(2), A(1), A(3)), case("i,ij,jk->k", A(2), A(2, 3), A(3, 2), optimize=True),
+        case("i,ij,jk->k", A(2), A(2, 3), A(3, 2), optimize=["einsum_path", (0, 1), (0, 1)]),
+        case("ij, jk -> ki", A(2, 3), A(3, 2), optimize="greedy"), case("...ij,...jk->...ik", A(2, 1, 2), A(2, 3)),
+        case("...ij,...jk", A(1, 2, 2), A(3, 2, 1)), case("i...,i...", A(2, 3), A(2, 1)), case("...", A(2, 2)),
+        case("i...->...", A(2, 3)), case("...ii->i...", A(2, 3, 3)), case("...,...", A(3), A(2, 1)), case("j...k->k...j", A(2, 1, 3)),
+        case("i,i->i", A(1), A(3)), case("ij,ij->j", A(2, 1), A(1, 3)), case("ij,ik->k", A(2, 3), A(2, 2)), case(",ij", A(), A(2, 2)),
+        case("->", A()), case("ij,j", np.ones((2, 3), np.int8), A(3)), case("ij,jk->ik", A(0, 2), A(2, 3)), case("ij,jk", A(2, 0), A(0, 3)),
+        case(A(2, 3), [0, 1], A(3, 2), [1, 2], [0, 2]), case(A(2, 3), [0, 1], A(3, 2), [1, 2]), case(A(3, 3), [0, 0]),
+        case(A(2, 3, 3), [..., 5, 5], [5, ...]), case(A(2, 1), [..., 30], A(2, 2), [..., 2]), case(A(2, 3), [27, 1]),
+        case("i,i", A(3), [1.0, 2.0, 3.0]),
+    ),
+    np.kron: row(
+        case(A(2), A(3)), case(A(2, 2), A(1, 3)), case(A(2), A(2, 2)), case(A(2, 1, 2), A(2)), case(A(), A(2)), case(A(2), A()),
+        case(A(), A()), case(A(0), A(2)), case(A(2), 2.0), case(3.0, A(2)),
+    ),
+    np.cross: row(
+        case(A(3), A(3)), case(A(2, 3), A(2, 3)), case(A(2, 3), A(3)), case(A(1, 3), A(2, 1, 3)), case(A(3, 2), A(3, 2), axis=0),
+        case(A(3, 2), A(2, 3), 0, 1, 0), case(A(3, 2), A(2, 3), axisa=0, axisc=-2), case(A(0, 3), A(3)),
+    ),
+    np.vecdot: row(*VECDOT, case(A(3, 2), A(2, 3), axes=[0, 1]), case(A(3, 2), A(2, 3), axes=[0, 1, 0], keepdims=True),
+                   case(A(3), A(1, 3), keepdims=True), case(A(2, 3), A(2, 3), axis=0, keepdims=True)),
+    **present(matvec=row(
+        case(A(2, 3), A(3)), case(A(2, 2, 3), A(3)), case(A(2, 3), A(2, 3)), case(A(2, 1, 2, 2), A(3, 2)), case(A(0, 3), A(3)),
+        case(A(3, 2), A(3, 2), axes=[(1, 0), 0, 0]), case(A(2, 0), A(0)),
+    )),
+    **present(vecmat=row(
+        case(A(3), A(3, 2)), case(A(3), A(2, 3, 2)), case(A(2, 3), A(3, 2)), case(A(3, 2), A(2, 1, 2, 2)), case(A(3), A(3, 0)),
+        case(A(3, 2), A(2, 3), axes=[0, (1, 0), 0]), case(A(0), A(0, 2)),
+    )),
 }  # fmt: skip
 
 X = A(2, 3)
@@ -352,6 +405,7 @@ CONSTANT: dict[Any, Row] = {
     **dict.fromkeys([np.argmax, np.argmin], row(case(X), case(X, 1), case(X, axis=0))),
     np.argsort: row(case(X), case(X, axis=0), case(X, axis=None)),
     **dict.fromkeys([np.nonzero, np.flatnonzero, np.argwhere], row(case(X), case(A(0)))),
+    np.einsum_path: row(case("ij,jk", X, A(3, 2)), call=lambda *a: np.einsum_path(*a)[1]),
     np.count_nonzero: row(case(X), case(X, axis=0)),
     np.searchsorted: row(case(np.array([-1.0, 0.0, 1.0]), A(3)), case(A(1), 0.3), **REAL),
     **dict.fromkeys([np.shape, np.ndim, np.size, np.result_type], row(case(X), case(A()))),

@@ -353,8 +353,10 @@ def test_a_composites_function_computes_the_same():
                     np.testing.assert_allclose(part, wanted, rtol=1e-14)
 
 
-@pytest.mark.parametrize("f", [np.prod, np.cumsum, np.sort, np.einsum], ids=name)
+@pytest.mark.parametrize("f", [np.sum, np.sign, np.matmul, np.einsum], ids=name)
 def test_a_function_without_a_rule_says_so(f):
-    operands = ("i,i->", bp.Tensor([1.0, 2.0], requires_grad=True), np.ones(2)) if f is np.einsum else None
+    x, ones = bp.Tensor([1.0, 2.0], requires_grad=True), np.ones(2)
+    operands = {np.einsum: ("i,i->", x, ones), np.matmul: (x, ones)}.get(f)
+    REGISTRY.pop(f, None)  # as if nobody had declared it
     with pytest.raises(bp.NotDifferentiable, match=f"{name(f)} has no derivative rule yet.*bp.defvjp"):
-        f(*operands or (bp.Tensor([1.0, 2.0], requires_grad=True),))
+        f(*operands or (x,))

@@ -1,13 +1,17 @@
-"""Derivatives of products: matmul, dot, vdot, outer, trace.
+"""Derivatives of products: matmul, dot and their relatives, tensordot, einsum, kron, cross, trace.
 
-For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter is BP4. Read `indexing.py` next.
+For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter is BP4. A product is linear in each
+factor, so each cotangent is again a product, of g and the other factors. Read `linalg.py` next.
 """
 
 import math
+from string import ascii_letters
 
 import numpy as np
 
-from ..primitive import defvjp
+from ..primitive import composite, defvjp, nondifferentiable
+from .reduction import spread
+from .shaping import diagonal_of
 
 
 def _t(x):
@@ -15,7 +19,9 @@ def _t(x):
     return x.T if x.ndim == 2 else np.swapaxes(x, -1, -2)
 
 
-def _matmul_a(g, _y, _a, b):
+def _matmul_a(g, _y, _a, b, axes=None, dtype=None, casting=None):
+    if axes is not None:
+        return _matmul_elsewhere(_matmul_a, 0, g, (_a, b), axes)
     if b.ndim == 1:
         return g[..., None] * b
     if _a.ndim == 1:
@@ -23,7 +29,9 @@ def _matmul_a(g, _y, _a, b):
     return np.dot(g, b.T) if g.ndim == b.ndim == 2 else g @ _t(b)  # of matrices the same, and quicker to call
 
 
-def _matmul_b(g, _y, a, _b):
+def _matmul_b(g, _y, a, _b, axes=None, dtype=None, casting=None):
+    if axes is not None:
+        return _matmul_elsewhere(_matmul_b, 1, g, (a, _b), axes)
     if a.ndim == 1 and _b.ndim == 1:
         return g * a
     if a.ndim == 1:
@@ -36,6 +44,45 @@ def _matmul_b(g, _y, a, _b):
     if g.ndim == a.ndim == 2:
         return np.dot(g.T, a).T  # laid out so that the gradient of w in x @ w.T comes out contiguous
     return _t(_t(g) @ a)
+
+
+def _last(x, axes):
+    """x with `axes` (one, or a tuple) moved to the end."""
+    axes = axes if isinstance(axes, tuple) else (axes,)
+    return np.moveaxis(x, axes, tuple(range(-len(axes), 0)))
+
+
+def _from_last(x, axes):
+    """x with its last axes moved to where they were: the inverse of `_last`."""
+    axes = axes if isinstance(axes, tuple) else (axes,)
+    return np.moveaxis(x, tuple(range(-len(axes), 0)), axes)
+
+
+def _matmul_elsewhere(rule, i, g, operands, axes):
+    """The i-th rule for matrices in other axes than the last: moved there and back, summed where repeated."""
+    here = _last(np.broadcast_to(np.empty((), g.dtype), operands[i].shape), axes[i])
+    moved = [here if i == j else _last(operands[j], axes[j]) for j in (0, 1)]
+    share = rule(_last(g, axes[2]), None, *moved)
+    lead = share.ndim - here.ndim
+    repeated = tuple(k for k, n in enumerate(share.shape) if k < lead or n != here.shape[k - lead])
+    return _from_last(np.reshape(np.sum(share, axis=repeated), here.shape), axes[i])
+
+
+def _vecdot(a, b, axes=None, axis=-1, keepdims=False, dtype=None):
+    """Σ conj(a) b over one axis."""
+    at = axes or (axis, axis, axis)
+    y = np.sum(np.conjugate(_last(a, at[0])) * _last(b, at[1]), axis=-1, keepdims=keepdims)
+    return _from_last(y, at[2]) if keepdims else y
+
+
+def _matvec(a, x, axes=((-2, -1), -1, -1), dtype=None):
+    """Σ_n a[m, n] x[n]."""
+    return _from_last((_last(a, axes[0]) @ _last(x, axes[1])[..., None])[..., 0], axes[2])
+
+
+def _vecmat(x, a, axes=(-1, (-2, -1), -1), dtype=None):
+    """Σ_n conj(x[n]) a[n, m]."""
+    return _from_last((np.conjugate(_last(x, axes[0]))[..., None, :] @ _last(a, axes[1]))[..., 0, :], axes[2])
 
 
 def _dot_a(g, _y, _a, b):
@@ -60,9 +107,65 @@ def _dot_b(g, _y, a, _b):
     return np.moveaxis(np.reshape(back, (n, *_b.shape[:-2], _b.shape[-1])), 0, -2)
 
 
+_NUMBERS = (bool, int, float, complex)
+
+
+def _rows(x, shape):
+    """x as a matrix whose rows are the last axis of `shape`, all of it if there are no axes."""
+    return np.reshape(x, (math.prod(shape[:-1]), *shape[-1:]))
+
+
+def _inner_a(g, _y, _a, b):
+    """y[i…, k…] = Σ_n a[i…, n] b[k…, n]."""
+    shape = np.shape(b)
+    if not _a.ndim or not shape:
+        return g * b if _a.ndim else np.sum(g * b)
+    g = np.reshape(g, (math.prod(_a.shape[:-1]), math.prod(shape[:-1])))
+    return np.reshape(g @ _rows(b, shape), _a.shape)
+
+
+def _inner_b(g, _y, a, _b):
+    shape = np.shape(a)
+    if not shape or not _b.ndim:
+        return g * a if _b.ndim else np.sum(g * a)
+    g = np.reshape(g, (math.prod(shape[:-1]), math.prod(_b.shape[:-1])))
+    return np.reshape(g.T @ _rows(a, shape), _b.shape)
+
+
+def _contracted(axes, a_ndim, b_ndim):
+    """(axes of a, axes of b) that np.tensordot sums over, none negative."""
+    if isinstance(axes, (int, np.integer)):
+        return list(range(a_ndim - axes, a_ndim)), list(range(axes))
+    pair = [list(some) if isinstance(some, (list, tuple, np.ndarray)) else [some] for some in axes]
+    return [int(i) % a_ndim for i in pair[0]], [int(i) % b_ndim for i in pair[1]]
+
+
+def _in_order(x, order):
+    """x, whose axes come in `order`, with its axes in their own order."""
+    return np.transpose(x, tuple(sorted(range(len(order)), key=order.__getitem__)))
+
+
+def _tensordot_a(g, _y, _a, b, axes=2):
+    """g · b over b's free axes."""
+    of_a, of_b = _contracted(axes, _a.ndim, np.ndim(b))
+    free = [i for i in range(np.ndim(b)) if i not in of_b]
+    share = np.tensordot(g, b, (list(range(g.ndim - len(free), g.ndim)), free))
+    matched = [of_a[of_b.index(i)] for i in sorted(of_b)]
+    return _in_order(share, [i for i in range(_a.ndim) if i not in of_a] + matched)
+
+
+def _tensordot_b(g, _y, a, _b, axes=2):
+    """a · g over a's free axes."""
+    of_a, of_b = _contracted(axes, np.ndim(a), _b.ndim)
+    free = [i for i in range(np.ndim(a)) if i not in of_a]
+    share = np.tensordot(a, g, (free, list(range(len(free)))))
+    matched = [of_b[of_a.index(i)] for i in sorted(of_a)]
+    return _in_order(share, matched + [i for i in range(_b.ndim) if i not in of_b])
+
+
 def _vdot_factor(a, b):
     """b in a's shape: vdot looks at neither's."""
-    return b if a.shape == b.shape else np.reshape(b, a.shape)
+    return np.reshape(b, a.shape) if type(b) in _NUMBERS or a.shape != b.shape else b
 
 
 def _conj(x):
@@ -75,16 +178,112 @@ def _trace(g, _y, _a, offset=0, axis1=0, axis2=1, dtype=None):
     return np.moveaxis(g[..., None, None] * diagonal, (-2, -1), (axis1, axis2))
 
 
-defvjp(np.matmul, _matmul_a, _matmul_b, broadcasts="leading axes")
-defvjp(np.dot, _dot_a, _dot_b)
-defvjp(
-    np.outer,
-    lambda g, _y, _a, b: np.reshape(g @ np.ravel(b), _a.shape),
-    lambda g, _y, a, _b: np.reshape(np.ravel(a) @ g, _b.shape),
-)
-defvjp(
-    np.vdot,
-    lambda g, _y, _a, b: _conj(g * _vdot_factor(_a, b)),
-    lambda g, _y, a, _b: g * _conj(_vdot_factor(_b, a)),
-)
-defvjp(np.trace, _trace, selects=True)
+def _kron_rows(g, a, b):
+    """g of kron(a, b) as a matrix: one row per element of a, one column per element of b."""
+    n = max(len(a), len(b))
+    a, b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
+    g = np.reshape(g, tuple(length for pair in zip(a, b) for length in pair))
+    g = np.transpose(g, (*range(0, 2 * n, 2), *range(1, 2 * n, 2)))
+    return np.reshape(g, (math.prod(a), math.prod(b)))
+
+
+def _cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """(a₂b₃ − a₃b₂, a₃b₁ − a₁b₃, a₁b₂ − a₂b₁): in a plane the last alone."""
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    a1, a2, a3, *_ = *(a[..., i] for i in range(a.shape[-1])), 0
+    b1, b2, b3, *_ = *(b[..., i] for i in range(b.shape[-1])), 0
+    z = a1 * b2 - a2 * b1
+    if a.shape[-1] == b.shape[-1] == 2:
+        return z
+    return np.moveaxis(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, z], axis=-1), -1, axisc)
+
+
+# ---- einsum --------------------------------------------------------------------------------------------
+
+
+def _spelled_out(operands):
+    """(arrays, the letters of each one's axes, the letters of the result): no ellipsis, nothing implicit."""
+    if isinstance(operands[0], str):
+        arrays = operands[1:]
+        terms, arrow, result = operands[0].replace(" ", "").replace("...", ".").partition("->")
+        terms = terms.split(",")
+    else:
+        arrays, lists, arrow = operands[: len(operands) // 2 * 2 : 2], operands[1::2], len(operands) % 2
+        terms = [_letters(labels) for labels in lists]
+        result = _letters(operands[-1]) if arrow else ""
+    free = [letter for letter in ascii_letters if not any(letter in term for term in terms)]
+    hidden = [np.ndim(x) - len(term) + 1 if "." in term else 0 for x, term in zip(arrays, terms)]
+    free = "".join(free[: max(hidden)])
+    if not arrow:
+        seen = "".join(terms).replace(".", "")
+        result = "." + "".join(letter for letter in sorted(set(seen)) if seen.count(letter) == 1)
+    terms = [term.replace(".", free[len(free) - n :]) for term, n in zip(terms, hidden)]
+    return arrays, terms, result.replace(".", free)
+
+
+def _letters(labels):
+    """A list of axes' numbers, as np.einsum also takes it, in letters."""
+    return "".join("." if label is ... else ascii_letters.swapcase()[label] for label in labels)
+
+
+def _einsum(g, _y, *operands, optimize=False, dtype=None, order="K", casting="safe"):
+    """For each array: g and the other arrays, multiplied, and summed over what the array does not have."""
+    arrays, terms, result = _spelled_out(operands)
+    lengths = dict.fromkeys("".join(terms), 1)
+    for x, term in zip(arrays, terms):
+        lengths.update((letter, n) for letter, n in zip(term, np.shape(x)) if n != 1)
+    shares = []
+    for i, (x, term) in enumerate(zip(arrays, terms)):
+        others, own = [result, *terms[:i], *terms[i + 1 :]], dict(zip(term, np.shape(x)))
+        kept = "".join(a for a, n in own.items() if n == lengths[a] and any(a in other for other in others))
+        share = np.einsum(
+            f"{','.join(others)}->{kept}", g, *arrays[:i], *arrays[i + 1 :], optimize=bool(optimize)
+        )
+        there = dict(zip(kept, share.shape))
+        share = np.reshape(share, tuple(there.get(letter, 1) for letter in own))
+        shares.append(_on_diagonals(spread(share, tuple(own.values())), "".join(own), term))
+    return _where_arrays_were(shares, operands)
+
+
+def _on_diagonals(share, letters, term):
+    """`share`, whose axes are `letters`, in the axes of `term`, where a letter may come twice."""
+    for letter in dict.fromkeys(term):
+        for _ in range(term.count(letter) - 1):
+            axis = letters.index(letter)
+            shape = (*share.shape[:axis], *share.shape[axis + 1 :])
+            share = diagonal_of(np.moveaxis(share, axis, -1), (*shape, *2 * (share.shape[axis],)), 0, -2, -1)
+            letters = letters[:axis] + letters[axis + 1 :] + letter * 2
+    places = [i for letter in dict.fromkeys(term) for i, a in enumerate(letters) if a == letter]
+    wanted = [i for letter in dict.fromkeys(term) for i, a in enumerate(term) if a == letter]
+    return share if letters == term else np.moveaxis(share, places, wanted)
+
+
+def _where_arrays_were(shares, operands):
+    """One entry per operand of einsum: None for its strings and lists."""
+    if isinstance(operands[0], str):
+        return [None, *shares]
+    return [shares[i // 2] if i % 2 == 0 and i // 2 < len(shares) else None for i in range(len(operands))]
+
+
+# fmt: off
+defvjp(np.matmul,    _matmul_a, _matmul_b, broadcasts="leading axes")
+defvjp(np.dot,       _dot_a, _dot_b)
+defvjp(np.inner,     _inner_a, _inner_b)
+defvjp(np.tensordot, _tensordot_a, _tensordot_b)
+defvjp(np.einsum,    joint=_einsum)
+defvjp(np.outer,     lambda g, _y, _a, b: np.reshape(g @ np.ravel(b), _a.shape),
+                     lambda g, _y, a, _b: np.reshape(np.ravel(a) @ g, _b.shape))
+defvjp(np.vdot,      lambda g, _y, _a, b: _conj(g * _vdot_factor(_a, b)),
+                     lambda g, _y, a, _b: g * _conj(_vdot_factor(_b, a)))
+defvjp(np.kron,      lambda g, _y, _a, b: np.reshape(_kron_rows(g, _a.shape, np.shape(b)) @ np.ravel(b), _a.shape),
+                     lambda g, _y, a, _b: np.reshape(np.ravel(a) @ _kron_rows(g, np.shape(a), _b.shape), _b.shape))
+defvjp(np.trace,     _trace, selects=True)
+# fmt: on
+
+composite(np.vecdot, _vecdot)
+composite(np.cross, _cross)
+for _name, _f in {"matvec": _matvec, "vecmat": _vecmat}.items():
+    if _name in vars(np):  # since NumPy 2.2
+        composite(vars(np)[_name], _f)
+nondifferentiable(np.einsum_path)
