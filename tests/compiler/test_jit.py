@@ -259,7 +259,7 @@ def test_an_error_leaves_everything_as_it_was():
 
 
 def test_no_tracer_is_left():
-    net, _, step = a_net(momentum=0.9)
+    _net, _, step = a_net(momentum=0.9)
     y = repeat(step, 6, X, Y)
     assert type(y.data) is np.float64
     gc.collect()

@@ -156,6 +156,10 @@ class Linker:
         elif self._is_product(call):
             place = self._buffer(n, call)
             self.lines.append(f"{arguments[0]}.dot({arguments[1]}, {place})")
+        elif call.function is np.vdot and self._flat_views(call):
+            self.word[out] = f"v{out.number}"
+            left, right = (self._name("b", view) for view in self._flat_views(call))
+            self.lines.append(f"{self.word[out]} = {left}.dot({right})")
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
             place = self._buffer(n, call)
             reduce = self._function(REDUCTIONS[call.function].reduce)
@@ -177,6 +181,14 @@ class Linker:
         arguments = [*arguments, *(f"{k}={self._expression(v)}" for k, v in call.kwargs.items())]
         function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
         self.lines.append(f"{', '.join(words)} = {self._function(function)}({', '.join(arguments)})")
+
+    def _flat_views(self, call):
+        """Both real operands of a vdot as flat views of their buffers, or None."""
+        arrays = [self.fixed.get(a) for a in call.args if type(a) is Var]
+        flat = [
+            a.reshape(-1) for a in arrays if a is not None and a.flags.c_contiguous and a.dtype.kind == "f"
+        ]
+        return flat if len(flat) == 2 else None
 
     def _is_product(self, call):
         operands = [a for a in call.args if type(a) is Var]

@@ -132,12 +132,14 @@ def scalars(program: Program) -> Program:
         if type(call.function) is np.ufunc and call.out.is_array and call.inputs():
             dtypes = {v.dtype for v in call.inputs()}
             if dtypes == {call.out.dtype} and call.out.dtype.kind == "f" and call.function is not np.power:
-                args = tuple(
-                    np.asarray(a, call.out.dtype) if type(a) in (int, float, bool) else a for a in call.args
-                )
+                args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
                 call = Call(call.function, args, call.kwargs, call.outs)
         calls.append(call)
     return replace(program, calls=calls)
+
+
+def _is_number(x):
+    return type(x) in (int, float, bool) or isinstance(x, np.generic)
 
 
 def products(program: Program) -> Program:
