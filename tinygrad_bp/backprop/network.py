@@ -167,7 +167,7 @@ class Network:
             deltas.insert(0, (self.weights[1 - l].T @ deltas[0]) * slopes[-l])  # BP2
         m = np.shape(x)[1]
         nabla_b = [delta.sum(axis=1, keepdims=True) / m for delta in deltas]  # BP3
-        nabla_w = [delta @ a_in.T / m for delta, a_in in zip(deltas, activations)]  # BP4
+        nabla_w = [(delta / m) @ a_in.T for delta, a_in in zip(deltas, activations)]  # BP4
         return FiveSteps(zs, activations, nabla_a, slopes, deltas, nabla_b, nabla_w)
 
     def _by_engine(self, x, y):
