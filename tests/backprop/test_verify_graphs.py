@@ -583,3 +583,18 @@ def test_what_is_not_finite_fails(poison):
         report = verify(net, x, y, F.quadratic_cost)
     assert not report.ok
     assert not row(report, "w.weight", "BP4").ok
+
+
+def test_raw_writes_to_what_the_gradient_needs_are_an_error():
+    """Both sides would read what was overwritten, and agree on a wrong gradient."""
+    w, buffer = parameter(2, 3), np.empty((5, 3))
+
+    def net(x):
+        a = 0.0
+        for k in (1, 2):
+            np.copyto(buffer, x.data * k)
+            a = a + np.tanh(buffer @ w.T)
+        return a
+
+    with pytest.raises(RuntimeError, match="changed after the forward pass"):
+        verify(net, *batch(3, 2), F.quadratic_cost)

@@ -89,7 +89,7 @@ def notation(net: Any, x: Any, y: Any, cost: Any) -> Notation:
 
 def both_passes(net: Any, x: Any, y: Any, cost: Any) -> tuple[Run, Any, Reading]:
     """(the observed run of cost(net(x), y), forward and backward, net(x), what was read in the run)."""
-    with observe() as run:
+    with observe(guard=True) as run:  # an array that is overwritten would mislead both sides
         output = net(tree.map(Tensor, x))
         made = len(run)
         loss = cost(output, y)
