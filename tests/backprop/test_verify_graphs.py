@@ -509,20 +509,40 @@ def test_functions_over_variables_have_the_users_names():
     assert {row.layer for row in report} == {"w1", "w2", "b"}
 
 
-def test_no_two_names_are_alike():
-    layers = [(parameter(4, 4, seed=i), parameter(4)) for i in range(3)]
+def test_parameters_in_the_users_containers_have_their_path():
+    layers = [{"w": parameter(4, 4, seed=i), "b": parameter(4)} for i in range(3)]
+    constant, idle = bp.Tensor(np.ones(4)), bp.Tensor(np.ones(3))
 
     def net(x):
-        for w, b in layers:
-            x = np.tanh(x @ w.T + b) + x
+        for p in layers if idle.shape else ():
+            x = np.tanh(x @ p["w"].T + p["b"]) + x * constant
         return x
 
     report = verify(net, *batch(4, 4), lambda a, y: F.quadratic_cost(a, y))
     assert report.ok
-    assert [row.layer for row in report if row.equation == "BP4"] == ["w #3", "w #2", "w #1"]
+    assert [row.layer for row in report if row.equation == "BP4"] == [f"layers.{k}.w" for k in (2, 1, 0)]
     hidden = nn.Sequential(linear(4, 4), np.tanh, linear(4, 4))
     wrapped = verify(lambda x: hidden(x) + x, *batch(4, 4), F.quadratic_cost)
-    assert {row.layer for row in wrapped} == {"0", "0.weight", "0.bias", "2", "2.weight", "2.bias"}
+    assert {row.layer for row in wrapped if row.equation == "BP3"} == {"hidden.0.bias", "hidden.2.bias"}
+
+
+class Hidden:
+    """A callable of which nobody can see the parameters from outside."""
+
+    def __init__(self):
+        self.layers = [(parameter(4, 4, seed=i), parameter(4)) for i in range(3)]
+
+    def __call__(self, x):
+        for w, b in self.layers:
+            x = np.tanh(x @ w.T + b) + x
+        return x
+
+
+def test_no_two_names_are_alike():
+    report = verify(Hidden(), *batch(4, 4), lambda a, y: F.quadratic_cost(a, y))
+    assert report.ok
+    assert [row.layer for row in report if row.equation == "BP4"] == ["w #3", "w #2", "w #1"]
+    assert [row.layer for row in report if row.equation == "BP3"] == ["b #3", "b #2", "b #1"]
 
 
 # ---- errors, and the net stays as it was -------------------------------------------------------------------

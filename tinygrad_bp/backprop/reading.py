@@ -7,6 +7,7 @@ as z alone leads. What is no such thing (a convolution, the + of a residual net)
 other, with the share in the gradient that the engine handed on. Read `notation.py` next.
 """
 
+import inspect
 import re
 from collections import defaultdict
 from contextlib import suppress
@@ -224,11 +225,14 @@ def place(seen: Seen) -> str:
 def _names(net, run, leaves):
     """id of a leaf -> its path in the net, or else the user's name for it; no two alike."""
     modules = {id(p): node.module for node in reversed(run.nodes) for p in node.parents}
-    own = [leaf.name or f"parameter {leaf.shape}" for leaf in leaves]
-    names = [f"{modules[id(leaf)]}.{name}" if modules[id(leaf)] else name for leaf, name in zip(leaves, own)]
-    for path, t in tree.named_leaves(net):
+    named = [leaf.name or f"parameter {leaf.shape}" for leaf in leaves]
+    names = [
+        f"{modules[id(leaf)]}.{name}" if modules[id(leaf)] else name for leaf, name in zip(leaves, named)
+    ]
+    own = inspect.getclosurevars(net) if inspect.isroutine(net) and not inspect.isbuiltin(net) else None
+    for path, t in tree.named_leaves(net if own is None else {**own.globals, **own.nonlocals}):
         if type(t) is Tensor:
-            with suppress(KeyError):  # the run did not come across it
+            with suppress(KeyError, ValueError):  # the run did not come across it, or it is a constant
                 names[leaves.index(run.of(t))] = path
     counts = [
         f" #{names[: k + 1].count(name)}" if names.count(name) > 1 else "" for k, name in enumerate(names)
