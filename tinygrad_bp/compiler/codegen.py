@@ -148,7 +148,11 @@ class Linker:
         if is_view(call) and self._take_view(call):
             return
         arguments = [self._expression(a) for a in call.args]
-        if call.several or not out.is_array or 0 in out.shape:
+        if call.function is np.vdot and self._flat_views(call):
+            self.word[out] = f"v{out.number}"
+            left, right = (self._name("b", view) for view in self._flat_views(call))
+            self.lines.append(f"{self.word[out]} = {left}.dot({right})")
+        elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
         elif type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs:
             place = self._buffer(n, call, reuse=True)
@@ -156,10 +160,6 @@ class Linker:
         elif self._is_product(call):
             place = self._buffer(n, call)
             self.lines.append(f"{arguments[0]}.dot({arguments[1]}, {place})")
-        elif call.function is np.vdot and self._flat_views(call):
-            self.word[out] = f"v{out.number}"
-            left, right = (self._name("b", view) for view in self._flat_views(call))
-            self.lines.append(f"{self.word[out]} = {left}.dot({right})")
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
             place = self._buffer(n, call)
             reduce = self._function(REDUCTIONS[call.function].reduce)

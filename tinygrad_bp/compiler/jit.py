@@ -8,6 +8,7 @@ what is done to a program, `codegen.py` how it is run.
 """
 
 import functools
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -71,7 +72,8 @@ class Replay:
         self.kinds = [(v.shape, v.dtype) for v, _ in live]
         self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
         self.linked = Linker(self.program, fixed, [v for v, _ in live], lambda: self.invalid).link()
-        self.run = self.linked.run
+        self.run = np.errstate(all="ignore", invalid="call", call=self.note)(self.linked.run)
+        self.bound = _quickly_bound(self.tensors, self.roots)
         places = {slot.place: slot for slot in self.trace.written}
         self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
 
@@ -81,18 +83,8 @@ class Replay:
 
     def __call__(self, arrays):
         """The values of the step's results, or None if only an eager call can be right."""
-        for tensor, data in self.tensors:
-            if tensor._data is not data():
-                self.link()
-                break
-        for slot, array in self.owned:
-            if slot.get() is not array:
-                self.link()
-                break
-        for root in self.roots:
-            if leased(root):  # a graph that was kept needs the old values
-                self.link()
-                break
+        if not (self.bound() and all([slot.get() is array for slot, array in self.owned])):
+            self.link()
         if self.live:
             live = [slot.get() for slot in self.live]
             if [(a.shape, a.dtype) for a in live] != self.kinds:
@@ -100,8 +92,7 @@ class Replay:
             arrays = [*arrays, *live]
         self.invalid = False
         before = [(rng, rng.bit_generator.state) for rng in self.generators]
-        with np.errstate(all="ignore", invalid="call", call=self.note):
-            found = self.run(*arrays)
+        found = self.run(*arrays)
         if found is not None:
             for slot, value in zip(self.others, found[1]):
                 slot.put(value)
@@ -109,6 +100,32 @@ class Replay:
         for rng, state in before:
             rng.bit_generator.state = state
         return None
+
+
+def _quickly_bound(tensors, roots):
+    """Do the Tensors have the arrays that the program was bound to, none of them needed by a graph that was kept?"""
+    names: dict[str, Any] = {"holders": sys.getrefcount}
+    tests = []
+    for n, (tensor, data) in enumerate(tensors):
+        names |= {f"t{n}": tensor, f"d{n}": data}
+        tests.append(f"t{n}._data is d{n}()")
+    for n, root in enumerate(roots):
+        names[f"r{n}"] = root
+        tests.append(f"holders(r{n}._data) <= alone and not r{n}._alias")
+    names["alone"], names["probe"] = 0, Probe()
+    exec("def references():\n    return holders(probe._data)\n", names)  # noqa: S102 (counted as below)
+    names["alone"] = names["references"]()
+    parameters = ", ".join(f"{name}={name}" for name in names)
+    exec(f"def bound({parameters}):\n    return {' and '.join(tests) or True}\n", names)  # noqa: S102
+    quick = names["bound"]
+    return lambda: quick() or (all(t._data is d() for t, d in tensors) and not any(map(leased, roots)))
+
+
+class Probe:
+    """An object with an array of which nobody else knows, as a Tensor is."""
+
+    def __init__(self):
+        self._data = np.empty(1)
 
 
 def _idle_gradients(trace):

@@ -1,5 +1,6 @@
 """What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -193,7 +194,54 @@ def _scale(args):
     return None, None
 
 
-PASSES = (inlined, dead_code, folded, common, scaled, products, scalars, dead_code)
+def rates(program: Program) -> Program:
+    """With η (δᵀ a) as (η δ)ᵀ a, where δ is much the smaller: a rate times a product is a rate times a factor."""
+    uses: dict[Var, int] = {}
+    for v in (*(v for call in program.calls for v in call.inputs()), *program.outputs()):
+        uses[v] = uses.get(v, 0) + 1
+    made = {call.out: call for call in program.calls}
+    calls: list[Call] = []
+    for call in program.calls:
+        rate, chain = _rate_of_a_product(call, made, uses)
+        if chain is None:
+            calls.append(call)
+            continue
+        product = chain[-1]
+        small = min(product.args, key=lambda v: math.prod(v.shape))
+        scaled = Var(-call.out.number, _sample(small))
+        args = tuple(scaled if v is small else v for v in product.args)
+        calls.append(Call(np.multiply, (rate, small), {}, (scaled,)))
+        out = Var(-product.out.number, _sample(product.out))
+        calls.append(Call(product.function, args, {}, (out if len(chain) > 1 else call.out,)))
+        for step in reversed(chain[:-1]):
+            new = call.out if step is chain[0] else Var(-step.out.number, _sample(step.out))
+            calls.append(Call(step.function, (out, *step.args[1:]), step.kwargs, (new,)))
+            out = new
+    return dead_code(replace(program, calls=calls))
+
+
+def _rate_of_a_product(call, made, uses):
+    """(rate, [transposes …, product]) of rate · (product), or (None, None)."""
+    if call.function is not np.multiply or len(call.args) != 2 or not _floats(call):
+        return None, None
+    for rate, v in (call.args, call.args[::-1]):
+        chain = []
+        while type(v) is Var and uses.get(v) == 1 and v in made and made[v].function is np.transpose:
+            chain.append(made[v])
+            v = made[v].args[0]
+        product = made.get(v) if type(v) is Var and uses.get(v) == 1 else None
+        if (
+            getattr(rate, "shape", None) == ()
+            and product is not None
+            and product.function in (np.dot, np.matmul)
+        ):
+            operands = [v for v in product.args if type(v) is Var and len(v.shape) == 2]
+            if len(operands) == 2 and 4 * min(math.prod(v.shape) for v in operands) <= math.prod(v.shape):
+                return rate, [*chain, product]
+    return None, None
+
+
+PASSES = (inlined, dead_code, folded, common, scaled, products, rates, scalars, dead_code)
 
 
 def optimized(program: Program, passes=PASSES) -> Program:

@@ -105,9 +105,10 @@ class Trace:
 
     def returned(self, values):
         """The step's result, around these values of its traced parts, which are copied."""
-        fresh = (v.copy() if type(v) is np.ndarray else v for v in values)
         if self.alone:
-            return Tensor._of(next(fresh), None)
+            (v,) = values
+            return Tensor._of(v.copy() if type(v) is np.ndarray else v, None)
+        fresh = (v.copy() if type(v) is np.ndarray else v for v in values)
         return self._rebuild(
             [
                 (Tensor._of(next(fresh), None) if tensor else next(fresh)) if traced else leaf
