@@ -1,48 +1,47 @@
-"""`python -m tests.benchmarks`: measure, print; nothing is asserted about time."""
+"""`python -m tests.benchmarks`: measure, print; nothing is asserted about time.
+
+Each number of threads is a fresh process that owns so many cores from its first instruction on: with one,
+every contender is pinned to one core, JAX's thread pool included. Contenders take turns in that process.
+"""
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 
-import numpy as np
-
-from . import w1, w4
-from .measure import environment, interleaved, one_thread, ratios
+WORKLOADS = ("W1", "W2", "W3", "W4", "W8", "W9", "import")
+ON_ONE_CORE = ("W4", "W9", "import")  # they use one thread however many there are
 
 
-def run_w1():
-    with one_thread():
-        steps = interleaved(w1.contenders(), rounds=80, inner=50)
-        products = interleaved(w1.gemms(), rounds=40, inner=100)
-    result = {
-        name: {
-            "us": float(np.median(steps[name]) * 1e6),
-            "ratio to hand-written": list(map(float, quartiles)),
-        }
-        for name, quartiles in ratios(steps, "hand-written NumPy").items()
-    }
-    if "PyTorch eager" in steps:
-        ours = ratios(steps, "tinygrad_bp eager")["PyTorch eager"]
-        result["PyTorch eager / tinygrad_bp eager"] = list(map(float, ours))
-        result["GEMMs alone, PyTorch / NumPy"] = list(map(float, ratios(products, "NumPy")["PyTorch"]))
-    return result
+def measured(names, threads):
+    """{workload: result} of this process."""
+    from . import chains, costs, second_order, training
+    from .measure import environment
+
+    try:
+        import torch
+
+        torch.set_num_threads(threads)
+    except ImportError:
+        pass
+    others = {"W4": chains.run, "W9": costs.run, "import": seconds_of_import}
+    results = {}
+    for name in names:
+        if name in others:
+            results[name] = others[name]()
+        elif name == "W8":
+            results[name] = second_order.run(threads)
+        else:
+            for task in [name, "W1 float64"] if name == "W1" else [name]:
+                results[task] = training.run(task, threads)
+    return {"environment": environment()} | results
 
 
-def run_w4():
-    result = {}
-    for n, rounds in ((10**4, 15), (10**6, 3)):
-        forward, backward = w4.microseconds_per_node(n, rounds)
-        result[f"chain of {n:,}"] = {
-            "us per node": float(forward + backward), "forward": float(forward), "backward": float(backward),
-            "bytes per node": w4.bytes_per_node(n) if n < 10**6 else None,
-        }  # fmt: skip
-    return result
-
-
-def run_import():
-    """Seconds that `import tinygrad_bp` adds to `import numpy`: median of 15 fresh processes each."""
+def seconds_of_import():
+    """Seconds that `import tinygrad_bp` adds to `import numpy`: median of 15 pairs of fresh processes."""
+    import statistics
 
     def seconds(code):
         begin = time.perf_counter()
@@ -50,35 +49,73 @@ def run_import():
         return time.perf_counter() - begin
 
     pairs = [(seconds("import numpy"), seconds("import numpy, tinygrad_bp")) for _ in range(15)]
-    return {"seconds over NumPy": float(np.median([b - a for a, b in pairs]))}
+    return {"seconds over NumPy": statistics.median(b - a for a, b in pairs)}
 
 
-WORKLOADS = {"W1": run_w1, "W4": run_w4, "import": run_import}
+def in_fresh_process(names, threads):
+    """`measured` in a process with so many cores and BLAS threads, and no forced BLAS kernel."""
+    forced = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    variables = {k: v for k, v in os.environ.items() if k not in forced}
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        variables[name] = str(threads)
+    pin = None
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        if len(cores) < threads:
+            return {"left out": f"{threads} threads, but {len(cores)} core"}
+
+        def pin():
+            os.sched_setaffinity(0, cores)
+
+    command = [sys.executable, "-m", "tests.benchmarks", *names, "--inside", "--threads", str(threads)]
+    found = subprocess.run(
+        command, env=variables, preexec_fn=pin, stdout=subprocess.PIPE, check=True, text=True
+    )
+    return json.loads(found.stdout.splitlines()[-1])
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all by default")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    unknown = set(options.workloads) - set(WORKLOADS)
-    if unknown:
-        parser.error(f"there is no workload {', '.join(sorted(unknown))}; choose from {', '.join(WORKLOADS)}")
-    results = {"environment": environment()}
-    for name in options.workloads or WORKLOADS:
-        results[name] = WORKLOADS[name]()
+    options = parsed()
+    if options.inside:
+        print(json.dumps(measured(options.workloads, options.threads[0])))
+        return
+    results = {}
+    for threads in options.threads:
+        names = [n for n in options.workloads if threads == options.threads[0] or n not in ON_ONE_CORE]
+        if names:
+            title = f"{threads} thread{'s' * (threads > 1)}"
+            results[title] = in_fresh_process(names, threads)
+            if not options.json:
+                show(title, results[title])
     if options.json:
         print(json.dumps(results, indent=2))
-        return
+
+
+def parsed():
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all by default")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="1 2 by default")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    unknown = sorted(set(options.workloads) - set(WORKLOADS))
+    if unknown:
+        parser.error(f"there is no workload {', '.join(unknown)}; choose from {', '.join(WORKLOADS)}")
+    options.workloads = options.workloads or list(WORKLOADS)
+    return options
+
+
+def show(title, results):
+    """Ratios are medians of the per-round ratios, with quartiles."""
     for name, result in results.items():
-        print(f"\n{name}")
+        print(f"\n{name}, {title}")
         for key, value in result.items():
-            print(f"  {key:36s} {_text(value)}")
+            print(f"  {key:48s} {_text(value)}", flush=True)
 
 
 def _text(value):
     if isinstance(value, dict):
-        return "   ".join(f"{k} {_text(v)}" for k, v in value.items() if v is not None)
+        return "   ".join(f"{k} {_text(v)}" for k, v in value.items())
     if isinstance(value, list):
         low, middle, high = value
         return f"{middle:.2f} ({low:.2f}–{high:.2f})"

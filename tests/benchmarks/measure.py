@@ -1,16 +1,24 @@
 """Interleaved timing: rounds in which every contender runs in turn, the cyclic collector off as in timeit."""
 
+import contextlib
 import gc
+import importlib.metadata
+import os
+import platform
 import time
 
 import numpy as np
 
+FLOOR, EAGER, COMPILED = "hand-written NumPy", "tinygrad_bp eager", "tinygrad_bp compiled"
 
-def interleaved(contenders, *, rounds, inner, warm_up=30):
-    """{name: array of seconds per call, one per round}, the contenders taking turns in each round."""
-    for run in contenders.values():
-        for _ in range(warm_up):
-            run()
+
+def interleaved(contenders, *, rounds, block=0.004, pause=0.0):
+    """{name: array of seconds per call, one per round}, the contenders taking turns in each round.
+
+    A turn is one call that is not timed (caches), then calls for about `block` seconds. `pause`
+    seconds before a turn let the threads of the contender before fall asleep.
+    """
+    calls = {name: max(1, round(block / _seconds(run))) for name, run in contenders.items()}
     seconds = {name: [] for name in contenders}
     names = list(contenders)
     gc.collect()
@@ -18,38 +26,76 @@ def interleaved(contenders, *, rounds, inner, warm_up=30):
     try:
         for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                run = contenders[name]
+                run, count = contenders[name], calls[name]
+                if pause:
+                    time.sleep(pause)
+                run()
                 start = time.perf_counter()
-                for _ in range(inner):
+                for _ in range(count):
                     run()
-                seconds[name].append((time.perf_counter() - start) / inner)
+                seconds[name].append((time.perf_counter() - start) / count)
     finally:
         gc.enable()
     return {name: np.array(values) for name, values in seconds.items()}
 
 
+def _seconds(run):
+    """One call, roughly: the least of three after a warm-up."""
+    found = []
+    for _ in range(4):
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return max(min(found[1:]), 1e-7)
+
+
 def ratios(seconds, base):
-    """{name: (lower quartile, median, upper quartile) of the per-round ratios to `base`}."""
+    """{name: [lower quartile, median, upper quartile] of the per-round ratios to `base`}."""
     return {
-        name: tuple(np.percentile(values / seconds[base], [25, 50, 75])) for name, values in seconds.items()
+        name: np.percentile(values / seconds[base], [25, 50, 75]).tolist() for name, values in seconds.items()
     }
 
 
-def environment():
-    """What the numbers depend on: versions, the BLAS kernel and its threads, the processor."""
-    import platform
+def gathered(makers, arguments):
+    """({name: contender}, {name: why it is left out}) from {name: function that makes one}.
 
-    facts = {"python": platform.python_version(), "numpy": np.__version__, "processor": _processor()}
+    Each is also asked for one step of a twin, so that a missing compiler shows here and not in the race.
+    """
+    found, left_out = {}, {}
+    for name, make in makers.items():
+        try:
+            make(*arguments).step()
+            found[name] = make(*arguments)
+        except ImportError as error:
+            left_out[name] = f"not installed ({error.name or error})"
+        except Exception as error:  # a peer that cannot run here is told, and the others go on
+            if name in (FLOOR, EAGER):
+                raise
+            text = str(error).strip() or "no message"
+            left_out[name] = f"cannot run this: {type(error).__name__}: {text.splitlines()[0][:120]}"
+    return found, left_out
+
+
+def environment():
+    """What the numbers depend on: versions, the BLAS kernels and their threads, the processor, its load."""
+    facts = {
+        "python": platform.python_version(), "processor": _processor(), "cores": _cores(),
+        "load": ", ".join(f"{x:.1f}" for x in os.getloadavg()),
+    }  # fmt: skip
+    for package in ("numpy", "torch", "jax", "mygrad", "autograd"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            facts[package] = importlib.metadata.version(package)
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return facts
-    blas = [
-        f"{i['internal_api']} {i.get('architecture', '')}"
-        for i in threadpool_info()
-        if i["user_api"] == "blas"
-    ]
-    return facts | {"blas": ", ".join(blas)}
+        return facts | {"BLAS": "not known: threadpoolctl is not installed"}
+    pools = [i for i in threadpool_info() if i["user_api"] == "blas"]
+    names = [f"{i['internal_api']} {i.get('architecture', '')} × {i['num_threads']} threads" for i in pools]
+    return facts | {"BLAS": ", ".join(sorted(set(names)))}
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count()
 
 
 def _processor():
@@ -57,21 +103,4 @@ def _processor():
         with open("/proc/cpuinfo") as file:
             return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
-        return "unknown"
-
-
-def one_thread():
-    """A context in which BLAS and PyTorch use one thread, if they can be told."""
-    import contextlib
-
-    try:
-        import torch
-
-        torch.set_num_threads(1)
-    except ImportError:
-        pass
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return contextlib.nullcontext()
-    return threadpool_limits(1)
+        return platform.processor() or "unknown"

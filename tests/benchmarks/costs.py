@@ -1,0 +1,89 @@
+"""W9: what a compiled step costs before it pays: seconds to the first replay, in eager steps; and memory peaks."""
+
+import time
+import tracemalloc
+
+import numpy as np
+
+from . import ours, peers, second_order
+from .floor import floor
+from .measure import COMPILED, EAGER, FLOOR, gathered
+from .tasks import TASKS
+
+
+def start_up(make, task):
+    """(seconds of the calls before the first replay, seconds of one of our eager steps), medians of 5."""
+    eager = _maker(ours.Eager, second_order.Ours, task)(task)
+    eager.step()
+    first, usual = [], []
+    for _ in range(5):
+        usual += [_seconds(eager.step) for _ in range(5)]
+        compiled = make(task)
+        spent = 0.0
+        while True:
+            elapsed = _seconds(compiled.step)
+            if compiled.run.stats["replays"]:
+                break
+            spent += elapsed
+        first.append(spent)
+        usual += [_seconds(eager.step) for _ in range(5)]
+    return float(np.median(first)), float(np.median(usual))
+
+
+def _maker(training, hessian, task):
+    return hessian if task is TASKS["W8"] else training
+
+
+def _seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def first_call(make, task):
+    """(seconds of a peer's first call, seconds of its own usual one)."""
+    contender = make(task)
+    first = _seconds(contender.step)
+    return first, float(np.median([_seconds(contender.step) for _ in range(10)]))
+
+
+def memory(make, task):
+    """Bytes that a contender has at the peak of a step, beyond parameters, batch and what making it left.
+
+    Counted by tracemalloc, which sees NumPy's arrays and Python's objects: buffers kept between steps
+    and temporaries alike.
+    """
+    tracemalloc.start()
+    contender = make(task)
+    for _ in range(6):
+        contender.step()
+    tracemalloc.reset_peak()
+    for _ in range(3):
+        contender.step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    parameters, x, y = task.start()
+    return peak - sum(a.nbytes for a in (*parameters, x, y))
+
+
+def run():
+    """Per workload: start-up of bp.compile, of the peers' compilers, and memory peaks in MB."""
+    result = {}
+    for name in ("W1", "W2", "W3", "W8"):
+        task = TASKS[name]
+        make = _maker(ours.Compiled, second_order.Compiled, task)
+        first, eager = start_up(make, task)
+        result[f"{name}: trace and compile"] = {"s": first, "in eager steps": first / eager}
+        if name != "W8":
+            makers = {"JAX jit": peers.Jax, "torch.compile (with its disk cache)": peers.TorchCompiled}
+            there, left_out = gathered(makers, (task,))
+            for peer in there:
+                first, usual = first_call(makers[peer], task)
+                result[f"{name}: {peer}"] = {"s": first, "in its own steps": first / usual}
+            result |= {f"{name}: {peer}": f"left out: {why}" for peer, why in left_out.items()}
+        three = {
+            FLOOR: _maker(floor, second_order.ByHand, task), EAGER: _maker(ours.Eager, second_order.Ours, task),
+            COMPILED: make,
+        }  # fmt: skip
+        result[f"{name}: peak MB"] = {who: memory(one, task) / 1e6 for who, one in three.items()}
+    return result
