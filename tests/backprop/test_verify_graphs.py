@@ -605,6 +605,29 @@ def test_what_is_not_finite_fails(poison):
     assert not row(report, "w.weight", "BP4").ok
 
 
+def test_one_number_is_no_L2_penalty_and_other_shares_are_told_apart():
+    """|w| of one weight is a multiple of w, too; w is also used as a slope, inside the net and in the cost."""
+    net = Net(lambda s, x: np.tanh(x @ s.w.T) * np.sum(s.w), w=parameter(1, 1))
+    report = verify(net, *batch(1, 1), lambda a, y: F.quadratic_cost(a, y) + L1(net.w))
+    assert report.ok, str(report)
+    outside, inside = report.notes[1:]
+    assert outside.startswith("outside assumption 2: in the cost absolute (nets.py:")
+    assert inside.startswith("not a textbook edge: sum (test_verify_graphs.py:")
+    assert all(
+        note.endswith(" uses w; its own gradient is added as the engine found it")
+        for note in (outside, inside)
+    )
+
+
+def test_an_empty_batch_and_a_net_without_an_input():
+    with pytest.raises(ValueError, match=r"needs a batch.*got \(0, 4\)"):
+        verify(residual(), np.ones((0, 4)), np.ones((0, 2)), F.quadratic_cost)
+    w, h = parameter(2, 4), np.ones((5, 4))
+    report = verify(lambda x: F.sigmoid(h @ w.T), None, np.zeros((5, 2)), F.quadratic_cost)
+    assert report.ok
+    assert verify(lambda x: F.sigmoid(x * h @ w.T), 2.0, np.zeros((5, 2)), F.quadratic_cost).batch == 1
+
+
 def test_raw_writes_to_what_the_gradient_needs_are_an_error():
     """Both sides would read what was overwritten, and agree on a wrong gradient."""
     w, buffer = parameter(2, 3), np.empty((5, 3))

@@ -97,16 +97,10 @@ def both_passes(net: Any, x: Any, y: Any, cost: Any) -> tuple[Run, Any, Reading]
     sweep({loss._node: np.ones(loss.shape, loss.dtype)}, False, Watch())
     ends = [run.of(t) for t in tree.leaves(output) if type(t) is Tensor and t.requires_grad]
     reading = read(net, run, run.of(loss), ends, made)
-    dtypes = sorted(
-        {str(a.dtype) for u in reading.units for a in (u.z.value, *(p.a.value for p in u.products))}
-    )
+    dtypes = {str(a.dtype) for u in reading.units for a in (u.z, *(p.a for p in u.products))}
     if len(dtypes) > 1:
-        raise ValueError(
-            message(
-                "the net and its input have different dtypes", got=" and ".join(dtypes),
-                do="convert one of them with astype",
-            )
-        )  # fmt: skip
+        what, got = "the net and its input have different dtypes", " and ".join(sorted(dtypes))
+        raise ValueError(message(what, got=got, do="convert one of them with astype"))
     return run, output, reading
 
 
@@ -125,12 +119,16 @@ def delta_norms(net: Any, x: Any, y: Any, cost: Any) -> dict[int, float]:
 def as_rows(net: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """x and y as arrays with one example per row; lists, integers and targets in the net's own dtype."""
     x, y = as_arrays(net, x, y)
-    if np.ndim(x) != 2 or not len(x):
-        got = x.shape if isinstance(x, np.ndarray) else type(x).__name__
-        raise ValueError(
-            message("the book's notation needs a batch", expected="x of shape (m, n_1), m ≥ 1", got=got)
-        )
+    if np.ndim(x) != 2:
+        raise _no_batch(x)
     return x, y
+
+
+def _no_batch(x):
+    got = getattr(x, "shape", type(x).__name__)
+    return ValueError(
+        message("the book's notation needs a batch", expected="x of shape (m, n_1), m ≥ 1", got=got)
+    )
 
 
 def as_arrays(net: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -149,6 +147,8 @@ def as_arrays(net: Any, x: Any, y: Any) -> tuple[Any, Any]:
         return y.astype(dtype or y.dtype) if y.dtype.kind in "fb" else y
 
     x, y = _each(inputs, x), _each(targets, y)
+    if any(not np.size(part) for part in tree.leaves(x)):
+        raise _no_batch(x)
     return (x[None], _each(lambda y: y[None], y)) if np.ndim(x) == 1 else (x, y)
 
 
@@ -163,18 +163,12 @@ def _each(f, value):
 
 def _check_scalar(loss):
     if type(loss) is not Tensor or not loss.requires_grad:
-        raise ValueError(
-            message(
-                "nothing was recorded",
-                expected="a cost(net(x), y) that depends on parameters which require gradients",
-                got=repr(loss),
-                do="call outside bp.no_grad(), with a cost written in NumPy functions",
-            )
-        )
+        expected = "a cost(net(x), y) that depends on parameters which require gradients"
+        do = "call outside bp.no_grad(), with a cost written in NumPy functions"
+        raise ValueError(message("nothing was recorded", expected=expected, got=repr(loss), do=do))
     if loss.size != 1:
-        raise ValueError(
-            message("a cost is one number", got=f"shape {loss.shape}", do="take the mean over the examples")
-        )
+        what, do = "a cost is one number", "take the mean over the examples"
+        raise ValueError(message(what, got=f"shape {loss.shape}", do=do))
 
 
 # ---- from weighted inputs to layers -----------------------------------------------------------------
@@ -185,13 +179,8 @@ class NotAStack(ValueError):
 
 
 def _not_a_stack(what, do=None):
-    return NotAStack(
-        message(
-            f"this net is not a stack of layers: {what}",
-            expected="x @ weight.T + bias and an elementwise activation, one layer after the other",
-            do=do,
-        )
-    )
+    expected = "x @ weight.T + bias and an elementwise activation, one layer after the other"
+    return NotAStack(message(f"this net is not a stack of layers: {what}", expected=expected, do=do))
 
 
 def stack(net: Any, run: Run, output: Any, reading: Reading, x: Any) -> dict[int, LayerNodes]:
@@ -202,9 +191,8 @@ def stack(net: Any, run: Run, output: Any, reading: Reading, x: Any) -> dict[int
         shapes = [getattr(v, "shape", type(v).__name__) for v in (x, output)]
         raise _not_a_stack(f"it maps {shapes[0]} to {shapes[1]}, not to one row per example")
     if end.cotangent is None:
-        raise ValueError(
-            message("the cost does not depend on the net's output", do="let it use its argument")
-        )
+        what = "the cost does not depend on the net's output"
+        raise ValueError(message(what, do="let it use its argument"))
     _check_parameters(net, reading)
     nodes = {}
     for l, unit in enumerate(reading.units, start=2):
@@ -216,12 +204,8 @@ def stack(net: Any, run: Run, output: Any, reading: Reading, x: Any) -> dict[int
         if l == 2 and product.a.kind != "constant":
             raise _not_a_stack(f"{place(product.node)}, its first product, uses {_what(product.a)}")
         for edge in reading.users[id(unit.a)]:
-            allowed = (
-                unit.a is end
-                if id(edge.node) in reading.cost
-                else (id(edge.node), edge.i) in reading.textbook
-            )
-            if not allowed:
+            in_cost, in_layer = id(edge.node) in reading.cost, (id(edge.node), edge.i) in reading.textbook
+            if not (in_layer or (in_cost and unit.a is end)):
                 raise _stranger(reading, edge, unit.a)
         nodes[l] = LayerNodes(product.parameter, bias, product.a, unit.z, unit.activation, unit.a)
     if not nodes:
@@ -234,16 +218,13 @@ def _check_frozen(net):
     for path, part in net.named_modules() if isinstance(net, Module) else ():
         own = [t for t in (part.weight, part.bias) if t is not None] if isinstance(part, Linear) else []
         if not all(t.requires_grad for t in own):
-            raise _not_a_stack(
-                f"the parameters of {path or type(part).__name__} do not all require gradients"
-            )
+            name = path or type(part).__name__
+            raise _not_a_stack(f"the parameters of {name} do not all require gradients")
 
 
 def _check_parameters(net, reading):
     """Raise unless each layer has parameters of its own, and every parameter of the net is in a layer."""
-    used = [
-        id(seen) for unit in reading.units for seen in (*(p.parameter for p in unit.products), *unit.biases)
-    ]
+    used = [id(seen) for unit in reading.units for seen in unit.parameters]
     for seen in reading.leaves:
         if used.count(id(seen)) > 1:
             raise _not_a_stack(f"two layers share {_what(seen)}")
@@ -264,10 +245,9 @@ def _stranger(reading, edge, seen):
     """The error of a parameter or an a that somebody else uses than the next layer."""
     if id(edge.node) not in reading.cost:
         return _not_a_stack(f"{place(edge.node)} uses {_what(seen)}")
+    rule = "the cost must be a function of the output activations and y alone (the book's second assumption)"
     return _not_a_stack(
-        f"{place(edge.node)} in the cost uses {_what(seen)}",
-        do="leave penalties out: the cost must be a function of the output activations and y alone "
-        "(the book's second assumption)",
+        f"{place(edge.node)} in the cost uses {_what(seen)}", do=f"leave penalties out: {rule}"
     )
 
 

@@ -48,6 +48,11 @@ class Weighted(NamedTuple):
     activation: tuple[Seen, ...] = ()
     a: Any = None
 
+    @property
+    def parameters(self) -> list[Seen]:
+        """The biases and the weights."""
+        return [*self.biases, *(product.parameter for product in self.products)]
+
     def columns(self, array: np.ndarray) -> np.ndarray:
         """An array of z's or a's kind in the book's way: neurons down, examples across."""
         return array.reshape(-1, array.shape[-1]).T if self.rows else array

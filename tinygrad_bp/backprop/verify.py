@@ -77,23 +77,18 @@ def verify(
         cost=getattr(cost, "__name__", type(cost).__name__),
         nabla_a=origin,
         dtype=dtype,
-        batch=len(tree.leaves(x)[0]),
-        notes=()
-        if layers
-        else (f"read as a graph: {odd}", *_notes(net, run, reading, uses, TOLERANCE[dtype])),
+        batch=next((len(part) for part in tree.leaves(x) if np.ndim(part)), 1),
+        notes=() if layers else (f"read as a graph: {odd}", *_notes(net, run, reading, TOLERANCE[dtype])),
         stack=bool(layers),
     )
 
 
 def _dtype(reading):
     if not reading.units:
-        raise ValueError(
-            message(
-                "no weighted input leads to this cost, and so no equation of the textbook applies",
-                expected="products with parameters that require gradients: x @ w.T + b, x @ w + b or w @ x + b",
-                do="let the cost use what they lead to, or check another function with bp.gradcheck",
-            )
-        )
+        what = "no weighted input leads to this cost, and so no equation of the textbook applies"
+        expected = "products with parameters that require gradients: x @ w.T + b, x @ w + b or w @ x + b"
+        do = "let the cost use what they lead to, or check another function with bp.gradcheck"
+        raise ValueError(message(what, expected=expected, do=do))
     dtype = reading.units[0].z.value.dtype.name
     if dtype not in TOLERANCE:
         raise ValueError(message("verify knows no tolerance", expected="float32 or float64", got=dtype))
@@ -306,8 +301,9 @@ def _checked(array, like, equation, name):
     return array
 
 
-def _notes(net, run, reading, uses, tolerance):
+def _notes(net, run, reading, tolerance):
     """What the net and its cost have that is not the textbook's."""
+    uses = {id(seen) for unit in reading.units for seen in unit.parameters}
     ours = {*reading.cost, *reading.outputs, *reading.parameters}
     for node in run:
         for p in node.parents if id(node) in reading.cost else ():
@@ -315,20 +311,17 @@ def _notes(net, run, reading, uses, tolerance):
                 yield f"outside assumption 2: the cost uses the result of {place(p)}, not an output, in {place(node)}"
     for seen in reading.leaves:
         name, elsewhere = reading.names[id(seen)], reading.elsewhere(seen)
-        for cost in (True, False):
-            edges = [edge for edge in elsewhere if (id(edge.node) in reading.cost) == cost]
+        for in_cost in (True, False):
+            edges = [edge for edge in elsewhere if (id(edge.node) in reading.cost) == in_cost]
             users = ", ".join(dict.fromkeys(place(edge.node) for edge in edges))
             if edges and id(seen) not in uses:
                 yield f"not checked: {name}, in no weighted input, but used by {users}"
             elif edges:
                 w, g = seen.value, sum(edge.share for edge in edges)
                 factor = ratio(np.vdot(w, g), np.vdot(w, w))
-                l2 = (
-                    f", {factor:.4g} {name} as of an L2 penalty,"
-                    if deviation(g, factor * w) <= tolerance
-                    else ""
-                )
-                what = "outside assumption 2: in the cost" if cost else "not a textbook edge:"
+                is_l2 = in_cost and w.size > 1 and deviation(g, factor * w) <= tolerance
+                l2 = f", {factor:.4g} {name} as of an L2 penalty," if is_l2 else ""
+                what = "outside assumption 2: in the cost" if in_cost else "not a textbook edge:"
                 yield f"{what} {users} uses {name}; its own gradient{l2} is added as the engine found it"
     reached = {reading.names[id(seen)] for seen in reading.leaves if seen.cotangent is not None}
     for path, t in tree.named_leaves(net):
