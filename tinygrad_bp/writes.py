@@ -31,6 +31,13 @@ def _put_in_place(a, value, index):
 def assign(target, index, value):
     """target[index] = value."""
     index, value = constants(index), _one_array(value)
+    if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
+        if root_of(target) is not target or views_of(target):
+            raise TypeError(
+                message("a write through a view, or past one, under bp.compile", do="write to the root")
+            )
+        target._move(put(target._data, constant(value), index=index))
+        return
     root, recorded = _check(target, value)
     if not recorded:
         unshare(root)
@@ -52,12 +59,17 @@ def assign(target, index, value):
     )
 
 
+def _stands_in(target):
+    """Is it a constant over a tracer, whose values are only replaced?"""
+    return target._node is None and isinstance(target._data, DuckArray) and type(target._data) is not Tensor
+
+
 @upstairs
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
     kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
     if issubclass(kind, DuckArray) and not records(target):
-        target._move(operate(constant(target), constant(other)))  # a tracer's values are only replaced
+        target._move(operate(constant(target), constant(other)))
         return target
     if not issubclass(kind, np.ndarray):
         return operate(target, other)

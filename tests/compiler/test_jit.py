@@ -380,3 +380,27 @@ def test_check_leaves_the_state_of_one_step():
         step = bp.compile(training(net, optimizer), check=check)
         results.append([repeat(step, 6, X, Y).item(), *net.layers[0].bias.data])
     np.testing.assert_allclose(results[1], results[0], rtol=1e-12)
+
+
+def test_running_statistics_are_state_in_every_spelling():
+    class Norm(bp.nn.Module):
+        def __init__(self):
+            self.mean, self.last, self.count = bp.zeros(3), bp.zeros(4), np.zeros(())
+
+        def forward(self, x):
+            with bp.no_grad():
+                self.mean = self.mean * 0.9 + 0.1 * np.mean(x, axis=0)
+                self.count = self.count + 1
+                self.last[1] = np.sum(x)
+                self.last[2:] += 1.0
+            return x - self.mean
+
+    nets = Norm(), Norm()
+    step = bp.compile(lambda x: nets[1](x))
+    for seed in range(6):
+        x = np.random.default_rng(seed).normal(size=(5, 3))
+        np.testing.assert_array_equal(step(x).data, nets[0](x).data)
+    assert step.stats["replays"] == 4
+    for name in ("mean", "last"):
+        np.testing.assert_allclose(getattr(nets[1], name).data, getattr(nets[0], name).data, rtol=1e-14)
+    assert nets[1].count == 6.0

@@ -36,6 +36,7 @@ class Call:
     kwargs: dict[str, Any]
     outs: tuple[Var, ...]
     several: bool = False
+    _inputs: list[Var] | None = None
 
     @property
     def out(self) -> Var:
@@ -44,10 +45,20 @@ class Call:
 
     def inputs(self) -> list[Var]:
         """The Vars among the arguments, in order."""
-        return [v for v in flat((self.args, *self.kwargs.values())) if type(v) is Var]
+        if self._inputs is None:
+            found: list[Var] = []
+            for a in self.args if not self.kwargs else (*self.args, *self.kwargs.values()):
+                if type(a) is Var:
+                    found.append(a)
+                elif type(a) in (tuple, list, dict, slice):
+                    found += [v for v in flat(a) if type(v) is Var]
+            self._inputs = found
+        return self._inputs
 
     def replaced(self, new: dict[Var, Any]) -> "Call":
         """The same call with other arguments."""
+        if not any(v in new for v in self.inputs()):
+            return self
         return Call(
             self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several
         )

@@ -60,11 +60,12 @@ class Slot:
 
 @dataclass
 class State:
-    """The slots of arrays, those of plain values, and the containers with their sizes."""
+    """The slots of arrays, those of plain values, the containers with their sizes, the places of Tensors."""
 
     arrays: list[Slot]
     plain: list[Slot]
     sizes: list[tuple[Any, int]]
+    tensors: list[tuple[Slot, Tensor]]
 
 
 def reachable(roots: list[tuple[Any, str]]) -> State:
@@ -74,7 +75,7 @@ def reachable(roots: list[tuple[Any, str]]) -> State:
 
 class _Walk:
     def __init__(self, roots):
-        self.state = State([], [], [])
+        self.state = State([], [], [], [])
         self.seen: dict[int, Any] = {}
         for x, path in roots:
             self.visit(x, path)
@@ -135,6 +136,8 @@ class _Walk:
         elif isinstance(x, PLAIN):
             self.state.plain.append(slot)
         else:
+            if type(x) is Tensor:
+                self.state.tensors.append((slot, x))
             self.visit(x, slot.path)
 
     def function(self, f):

@@ -38,6 +38,7 @@ class Trace:
         try:
             args, kwargs = call.rebuilt(tracers)
             y = step(*args, **kwargs)
+            _keep_tensors(found.tensors)
             after = reachable([(step, "step"), *call.roots])
             written = self._read(placed, after)
             self._take_results(y)
@@ -125,6 +126,18 @@ class Trace:
         ):
             return self.unstable or other.unstable or "other values in reach of the step"
         return self.unstable or other.unstable or difference(self.program, other.program)
+
+
+def _keep_tensors(places):
+    """Where a constant Tensor was replaced by a computed one (`self.mean = …`), let the old one have its value."""
+    for slot, tensor in places:
+        now = slot.get()
+        if type(now) is Tensor and now is not tensor and tensor._node is None:
+            value = constant(now)
+            if type(value) is Tracer and (value.shape, value.dtype) == (tensor.shape, tensor.dtype):
+                if sum(other is tensor for _, other in places) == 1:
+                    tensor._move(value)
+                    slot.put(tensor)
 
 
 def store(slot: Slot, value: Any) -> None:
