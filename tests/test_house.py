@@ -36,8 +36,8 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"__init__", "__main__"},
 ]
 BUDGETS = {
-    "root": 2600, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 1200, "viz": 1400,
-    "compiler": 1200, "cli": 250,
+    "root": 2700, "ops": 1800, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "viz": 1400,
+    "compiler": 1500, "cli": 250,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}}
 
