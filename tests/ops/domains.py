@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_bp.ops import elementwise as ours
 from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
+from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from tinygrad_bp.ops.reduction import spread
 from tinygrad_bp.ops.shaping import diagonal_of
@@ -43,6 +44,16 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Matrices(Array):
+    """Random matrices far from singular: eigenvalues and singular values are about 3, 5, 7, …"""
+
+    def draw(self, rng, dtype):
+        rows, columns = self.shape[-2:]
+        x = Array(self.shape, -0.5, 0.5).draw(rng, dtype)
+        return (x + np.eye(rows, columns) * (3 + 2 * np.arange(columns))).astype(dtype)
+
+
+@dataclass(frozen=True)
 class Case:
     """One call: f(*operands, **keywords)."""
 
@@ -61,15 +72,23 @@ def draw(operand, rng, dtype):
 
 @dataclass(frozen=True)
 class Row:
-    """How one function is tried; `complex`: does it take complex arrays? None: as its ufunc says."""
+    """How one function is tried; `complex`: does it take complex arrays? None: as its ufunc says.
+
+    `half`: does it take float16?
+    """
 
     cases: list[Case]
     complex: bool | None = None
+    half: bool = True
     call: Callable | None = None
 
 
 def A(*shape):
     return Array(shape)
+
+
+def M(*shape):
+    return Matrices(shape)
 
 
 def case(*operands, **keywords):
@@ -83,6 +102,26 @@ def row(*cases, **settings):
 def joined(f):
     """f's several arrays as one, each with a weight of its own."""
     return lambda *a, **k: np.concatenate([np.ravel(part) * (i + 2) for i, part in enumerate(f(*a, **k))])
+
+
+def weighed(u, s, vh):
+    """What does not depend on phases and bases that LAPACK chooses for the factors of a matrix."""
+    k = s.shape[-1]
+    weights, left, right = np.arange(1, k + 1, dtype=np.int8), u[..., k:], vh[..., k:, :]
+    return (
+        s, np.abs(u[..., :k]), (u[..., :k] * weights) @ vh[..., :k, :],
+        left @ np.conjugate(np.swapaxes(left, -1, -2)), np.conjugate(np.swapaxes(right, -1, -2)) @ right,
+    )  # fmt: skip
+
+
+def svd(a, **keywords):
+    found = np.linalg.svd(a, **keywords)
+    return weighed(*found) if isinstance(found, tuple) else found
+
+
+def eigh(a, UPLO="L"):
+    w, v = np.linalg.eigh(a, UPLO)
+    return weighed(v, w, np.conjugate(np.swapaxes(v, -1, -2)))
 
 
 SHAPES = [[(2, 3)], [()], [(1,)], [(0,)], [(3, 0)]]
@@ -128,6 +167,7 @@ def over_axes(*more, keepdims=True, **settings):
 ANY = (-2.0, 2.0)
 PLUS = (0.3, 2.5)
 REAL = {"complex": False}
+NO_HALF = {"half": False}
 MASK = np.array([[True, False, True], [False, True, True]])
 ROWS, COLUMNS = np.array([1, 0, 1]), np.array([2, 2, 0])
 
@@ -311,7 +351,9 @@ OPS: dict[Any, Row] = {
         case(A(1, 3), A(2, 3, 2)), case(A(2, 2, 1), A(2, 1, 3)), case(A(1, 2, 2), A(2, 2, 1)), case(A(2), A(2, 2, 3)),
         case(A(2, 2, 3), A(3)), case(A(2, 1, 1, 2), A(3, 2, 1)), case(A(3, 1, 2), A(1, 2, 2)), case(A(0, 3), A(3, 2)),
         case(A(2, 0), A(0, 3)), case(A(0), A(0)), case(A(2, 3), A(3, 0)), case(A(0, 2, 3), A(3, 2)),
-        case(A(2, 2, 0), A(0, 3)), case(A(1, 1), A(1, 1)),
+        case(A(2, 2, 0), A(0, 3)), case(A(1, 1), A(1, 1)), case(A(3, 2), A(3, 2), axes=[(1, 0), (0, 1), (0, 1)]),
+        case(A(2, 1, 3), A(2, 2, 3), axes=[(0, 2), (2, 0), (1, 0)]), case(A(3, 2), A(3), axes=[(1, 0), 0, 0]),
+        case(A(1, 3, 2), A(3, 2), axes=[(1, 2), (1, 0), (0, 2)]),
     ),
     np.dot: row(
         case(A(3), A(3)), case(A(2, 3), A(3, 2)), case(A(2, 3), A(3)), case(A(3), A(3, 2)), case(A(), A(2, 3)),
@@ -376,6 +418,86 @@ OPS: dict[Any, Row] = {
         case(A(3), A(3, 2)), case(A(3), A(2, 3, 2)), case(A(2, 3), A(3, 2)), case(A(3, 2), A(2, 1, 2, 2)), case(A(3), A(3, 0)),
         case(A(3, 2), A(2, 3), axes=[0, (1, 0), 0]), case(A(0), A(0, 2)),
     )),
+    np.linalg.matmul: row(case(A(2, 3), A(3, 2)), case(A(2, 1, 2, 2), A(3, 2, 1))),
+    np.linalg.outer: row(case(A(2), A(3)), case(A(0), A(2))),
+    np.linalg.tensordot: row(case(A(2, 3), A(2, 3)), case(A(2, 3), A(3, 2), axes=1), case(A(2, 3), A(3, 2), axes=((1,), (0,)))),
+    np.linalg.vecdot: row(*VECDOT),
+    np.linalg.cross: row(case(A(3), A(3)), case(A(3, 2), A(3, 1), axis=0), case(A(2, 1, 3), A(2, 3))),
+    np.linalg.trace: row(case(A(3, 3)), case(A(2, 3, 2), offset=1), case(A(2, 3, 2), offset=-1), case(A(2, 0, 3))),
+    np.linalg.diagonal: row(case(A(3, 3)), case(A(2, 3, 2), offset=1), case(A(3, 2), offset=-1), case(A(0, 2))),
+    **dict.fromkeys([np.linalg.matrix_transpose, np.matrix_transpose], row(case(A(2, 3)), case(A(2, 0, 3)))),
+    np.linalg.multi_dot: row(
+        case([A(2, 3), A(3, 1), A(1, 2)]), case([A(2, 3), A(3, 2)]), case([A(3), A(3, 2), A(2)]), case([A(2), A(2)]),
+        case([A(2), A(2, 3)]), case([A(1, 3), A(3, 2), A(2, 3), A(3)]), case((A(2, 0), A(0, 3), A(3, 2))),
+    ),
+    np.linalg.matrix_power: row(
+        case(M(2, 2), 3), case(M(2, 2), 0), case(M(2, 2), 1), case(M(2, 2, 2), 2), case(M(3, 3), -1), case(M(2, 2), -2),
+        case(M(2, 2), n=5), case(A(0, 0), 2), **NO_HALF,
+    ),
+    # linalg
+    np.linalg.inv: row(case(M(3, 3)), case(M(2, 1, 2, 2)), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)), **NO_HALF),
+    np.linalg.pinv: row(
+        case(M(3, 2)), case(M(2, 3)), case(M(2, 2)), case(M(2, 3, 2)), case(M(2, 3, 3), hermitian=True), case(M(3, 2), 1e-10),
+        case(M(3, 2), rtol=1e-5), case(A(0, 2)), **NO_HALF,
+    ),
+    np.linalg.det: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)), **NO_HALF),
+    cofactors: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), **NO_HALF),
+    np.linalg.slogdet: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)), **NO_HALF),
+    np.linalg.solve: row(
+        case(M(3, 3), A(3)), case(M(3, 3), A(3, 2)), case(M(2, 2, 2), A(2)), case(M(2, 2, 2), A(2, 1)), case(M(2, 2), A(3, 2, 1)),
+        case(M(2, 1, 2, 2), A(1, 3, 2, 2)), case(M(1, 1), A(1)), case(A(0, 0), A(0)), case(M(2, 2), A(2, 0)), case(A(0, 2, 2), A(2)),
+        case(M(2, 2), [1.0, 2.0]), case([[2.0, 1.0], [0.0, 4.0]], A(2)), **NO_HALF,
+    ),
+    np.linalg.lstsq: row(
+        case(M(3, 2), A(3)), case(M(4, 2), A(4, 2)), case(M(2, 3), A(2)), case(M(2, 2), A(2, 2), rcond=-1), case(M(3, 2), A(3), 1e-8),
+        call=lambda a, b, rcond=None: [np.linalg.lstsq(a, b, rcond)[i] for i in (0, 1, 3)], **NO_HALF,
+    ),
+    np.linalg.tensorinv: row(
+        case(A(2, 3, 6)), case(A(6, 2, 3), ind=1), case(M(2, 2), 1), **NO_HALF,
+    ),
+    np.linalg.tensorsolve: row(
+        case(A(2, 3, 6), A(2, 3)), case(A(2, 2, 4), A(2, 2), axes=None), case(A(2, 4, 2), A(4), axes=(0, 2)), case(M(2, 2), A(2)), **NO_HALF,
+    ),
+    np.linalg.cholesky: row(
+        case(M(3, 3)), case(M(2, 2, 2)), case(M(3, 3), upper=True), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2), upper=True), **NO_HALF,
+    ),
+    np.linalg.qr: row(
+        case(M(3, 2)), case(M(3, 3)), case(M(2, 3)), case(M(2, 3, 2)), case(M(3, 2), "r"), case(M(2, 3), mode="r"),
+        case(M(2, 3), mode="complete"), case(M(2, 2), "complete"), case(M(2, 2, 4)), case(M(1, 1)), case(A(0, 2)), case(A(0, 2, 2)),
+        **NO_HALF,
+    ),
+    np.linalg.svd: row(
+        case(M(3, 3)), case(M(3, 2), full_matrices=False), case(M(2, 3), full_matrices=False), case(M(4, 2)), case(M(2, 4)),
+        case(M(2, 2, 3), full_matrices=False), case(M(3, 2), compute_uv=False), case(M(3, 3), hermitian=True),
+        case(M(2, 2, 2), hermitian=True, compute_uv=False), case(M(1, 1)), case(A(0, 2)), case(A(0, 2, 2)), call=svd, **NO_HALF,
+    ),
+    np.linalg.svdvals: row(case(M(3, 3)), case(M(2, 3, 2)), case(A(0, 2)), **NO_HALF),
+    gaps: row(case(A(3)), case(A(2, 2)), case(A(1)), case(A(0)), case(A(0, 2)), **NO_HALF),
+    np.linalg.eigh: row(
+        case(M(3, 3)), case(M(2, 2, 2)), case(M(3, 3), "U"), case(M(2, 2), UPLO="u"), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)),
+        call=eigh, **NO_HALF,
+    ),
+    np.linalg.eigvalsh: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(3, 3), "U"), case(M(2, 2), UPLO="l"), case(A(0, 0)), **NO_HALF),
+    np.linalg.eig: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)), **NO_HALF),
+    np.linalg.eigvals: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), **NO_HALF),
+    np.linalg.norm: row(
+        case(A(3)), case(A(2, 3)), case(A(2, 1, 2)), case(A()), case(A(0)), case(A(2, 3), keepdims=True), case(A(2, 3), axis=1),
+        *(case(A(2, 3), p, axis) for p in (1, 2, 3, 2.5, 0.5, -1, -2, 0) for axis in (0, -1)),
+        *(case(M(2, 2), p, axis) for p in (np.inf, -np.inf) for axis in (0, -1)),
+        case(A(4), 3), case(Array((2,), *PLUS), np.inf), case(A(2, 3), 3, 1, True), case(A(2, 3), "fro"), case(A(2, 2, 2), axis=(0, 2)),
+        *(case(M(3, 3), p) for p in ("nuc", 1, -1, 2, -2, np.inf, -np.inf)), case(M(2, 3, 2), "nuc", (2, 1), keepdims=True),
+        case(M(2, 3, 2), 1, axis=(-1, 1), keepdims=True), case(M(2, 3, 2), np.inf, (1, 2)), case(M(2, 2, 2), 2, (-2, -1)),
+        case(A(0, 2), axis=1), case(A(2, 0), axis=1), case(A(0, 3), "fro"), **NO_HALF,
+    ),
+    np.linalg.vector_norm: row(
+        case(A(2, 3)), case(A(2, 3), axis=1), case(A(2, 2, 2), axis=(0, -1)), case(A(2, 2, 2), axis=(0, 2), keepdims=True, ord=3),
+        *(case(A(2, 3), ord=p) for p in (1, 2, 3, 0, 0.5)), *(case(M(2, 2), ord=p, axis=0) for p in (np.inf, -np.inf)), case(A(2, 3), keepdims=True), case(A()), case(A(0)), **NO_HALF,
+    ),
+    np.linalg.matrix_norm: row(
+        case(M(3, 3)), case(M(2, 3, 2), keepdims=True), *(case(M(2, 3, 2), ord=p) for p in ("nuc", 1, -1, 2, -2, np.inf, -np.inf)),
+        **NO_HALF,
+    ),
+    np.linalg.cond: row(*(case(M(3, 3), p) for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc")), case(M(2, 3, 2)), **NO_HALF),
 }  # fmt: skip
 
 X = A(2, 3)
@@ -405,6 +527,7 @@ CONSTANT: dict[Any, Row] = {
     **dict.fromkeys([np.argmax, np.argmin], row(case(X), case(X, 1), case(X, axis=0))),
     np.argsort: row(case(X), case(X, axis=0), case(X, axis=None)),
     **dict.fromkeys([np.nonzero, np.flatnonzero, np.argwhere], row(case(X), case(A(0)))),
+    np.linalg.matrix_rank: row(case(X), case(M(2, 3, 3)), case(M(2, 2), tol=0.1)),
     np.einsum_path: row(case("ij,jk", X, A(3, 2)), call=lambda *a: np.einsum_path(*a)[1]),
     np.count_nonzero: row(case(X), case(X, axis=0)),
     np.searchsorted: row(case(np.array([-1.0, 0.0, 1.0]), A(3)), case(A(1), 0.3), **REAL),

@@ -72,7 +72,9 @@ def frozen(operand):
 
 
 def dtypes(f):
-    return [np.float16, np.float32, np.float64, *([np.complex64, np.complex128] if takes_complex(f) else [])]
+    row = OPS.get(f) or CONSTANT.get(f)
+    half = [np.float16] if row is None or row.half else []
+    return [*half, np.float32, np.float64, *([np.complex64, np.complex128] if takes_complex(f) else [])]
 
 
 def is_variable(x):

@@ -14,7 +14,7 @@ from .reduction import spread
 from .shaping import diagonal_of
 
 
-def _t(x):
+def transposed(x):
     """x with its last two axes swapped."""
     return x.T if x.ndim == 2 else np.swapaxes(x, -1, -2)
 
@@ -26,7 +26,9 @@ def _matmul_a(g, _y, _a, b, axes=None, dtype=None, casting=None):
         return g[..., None] * b
     if _a.ndim == 1:
         return (b @ g[..., None])[..., 0]
-    return np.dot(g, b.T) if g.ndim == b.ndim == 2 else g @ _t(b)  # of matrices the same, and quicker to call
+    return (
+        np.dot(g, b.T) if g.ndim == b.ndim == 2 else g @ transposed(b)
+    )  # of matrices the same, and quicker to call
 
 
 def _matmul_b(g, _y, a, _b, axes=None, dtype=None, casting=None):
@@ -37,52 +39,52 @@ def _matmul_b(g, _y, a, _b, axes=None, dtype=None, casting=None):
     if a.ndim == 1:
         return a[:, None] * g[..., None, :]
     if _b.ndim == 1:
-        return (_t(a) @ g[..., None])[..., 0]
+        return (transposed(a) @ g[..., None])[..., 0]
     if _b.ndim == 2 and a.ndim > 2:  # one product instead of one per matrix of a
         rows = math.prod(a.shape[:-1])
         a, g = np.reshape(a, (rows, a.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     if g.ndim == a.ndim == 2:
         return np.dot(g.T, a).T  # laid out so that the gradient of w in x @ w.T comes out contiguous
-    return _t(_t(g) @ a)
+    return transposed(transposed(g) @ a)
 
 
-def _last(x, axes):
+def to_end(x, axes):
     """x with `axes` (one, or a tuple) moved to the end."""
     axes = axes if isinstance(axes, tuple) else (axes,)
     return np.moveaxis(x, axes, tuple(range(-len(axes), 0)))
 
 
-def _from_last(x, axes):
-    """x with its last axes moved to where they were: the inverse of `_last`."""
+def from_end(x, axes):
+    """x with its last axes moved to where they were: the inverse of `to_end`."""
     axes = axes if isinstance(axes, tuple) else (axes,)
     return np.moveaxis(x, tuple(range(-len(axes), 0)), axes)
 
 
 def _matmul_elsewhere(rule, i, g, operands, axes):
     """The i-th rule for matrices in other axes than the last: moved there and back, summed where repeated."""
-    here = _last(np.broadcast_to(np.empty((), g.dtype), operands[i].shape), axes[i])
-    moved = [here if i == j else _last(operands[j], axes[j]) for j in (0, 1)]
-    share = rule(_last(g, axes[2]), None, *moved)
+    here = to_end(np.broadcast_to(np.empty((), g.dtype), operands[i].shape), axes[i])
+    moved = [here if i == j else to_end(operands[j], axes[j]) for j in (0, 1)]
+    share = rule(to_end(g, axes[2]), None, *moved)
     lead = share.ndim - here.ndim
     repeated = tuple(k for k, n in enumerate(share.shape) if k < lead or n != here.shape[k - lead])
-    return _from_last(np.reshape(np.sum(share, axis=repeated), here.shape), axes[i])
+    return from_end(np.reshape(np.sum(share, axis=repeated), here.shape), axes[i])
 
 
 def _vecdot(a, b, axes=None, axis=-1, keepdims=False, dtype=None):
     """Σ conj(a) b over one axis."""
     at = axes or (axis, axis, axis)
-    y = np.sum(np.conjugate(_last(a, at[0])) * _last(b, at[1]), axis=-1, keepdims=keepdims)
-    return _from_last(y, at[2]) if keepdims else y
+    y = np.sum(np.conjugate(to_end(a, at[0])) * to_end(b, at[1]), axis=-1, keepdims=keepdims)
+    return from_end(y, at[2]) if keepdims else y
 
 
 def _matvec(a, x, axes=((-2, -1), -1, -1), dtype=None):
     """Σ_n a[m, n] x[n]."""
-    return _from_last((_last(a, axes[0]) @ _last(x, axes[1])[..., None])[..., 0], axes[2])
+    return from_end((to_end(a, axes[0]) @ to_end(x, axes[1])[..., None])[..., 0], axes[2])
 
 
 def _vecmat(x, a, axes=(-1, (-2, -1), -1), dtype=None):
     """Σ_n conj(x[n]) a[n, m]."""
-    return _from_last((np.conjugate(_last(x, axes[0]))[..., None, :] @ _last(a, axes[1]))[..., 0, :], axes[2])
+    return from_end((np.conjugate(to_end(x, axes[0]))[..., None, :] @ to_end(a, axes[1]))[..., 0, :], axes[2])
 
 
 def _dot_a(g, _y, _a, b):
@@ -163,12 +165,20 @@ def _tensordot_b(g, _y, a, _b, axes=2):
     return _in_order(share, matched + [i for i in range(_b.ndim) if i not in of_b])
 
 
+def _outer_a(g, _y, _a, b):
+    return np.reshape(g @ np.ravel(b), _a.shape)
+
+
+def _outer_b(g, _y, a, _b):
+    return np.reshape(np.ravel(a) @ g, _b.shape)
+
+
 def _vdot_factor(a, b):
     """b in a's shape: vdot looks at neither's."""
     return np.reshape(b, a.shape) if type(b) in _NUMBERS or a.shape != b.shape else b
 
 
-def _conj(x):
+def conj(x):
     return np.conjugate(x) if x.dtype.kind == "c" else x
 
 
@@ -272,13 +282,21 @@ defvjp(np.dot,       _dot_a, _dot_b)
 defvjp(np.inner,     _inner_a, _inner_b)
 defvjp(np.tensordot, _tensordot_a, _tensordot_b)
 defvjp(np.einsum,    joint=_einsum)
-defvjp(np.outer,     lambda g, _y, _a, b: np.reshape(g @ np.ravel(b), _a.shape),
-                     lambda g, _y, a, _b: np.reshape(np.ravel(a) @ g, _b.shape))
-defvjp(np.vdot,      lambda g, _y, _a, b: _conj(g * _vdot_factor(_a, b)),
-                     lambda g, _y, a, _b: g * _conj(_vdot_factor(_b, a)))
+defvjp(np.outer,     _outer_a, _outer_b)
+defvjp(np.vdot,      lambda g, _y, _a, b: conj(g * _vdot_factor(_a, b)),
+                     lambda g, _y, a, _b: g * conj(_vdot_factor(_b, a)))
 defvjp(np.kron,      lambda g, _y, _a, b: np.reshape(_kron_rows(g, _a.shape, np.shape(b)) @ np.ravel(b), _a.shape),
                      lambda g, _y, a, _b: np.reshape(np.ravel(a) @ _kron_rows(g, np.shape(a), _b.shape), _b.shape))
 defvjp(np.trace,     _trace, selects=True)
+
+# numpy.linalg's own names for products and views
+defvjp(np.linalg.matmul, _matmul_a, _matmul_b, broadcasts="leading axes")
+defvjp(np.linalg.outer,     _outer_a, _outer_b)
+defvjp(np.linalg.tensordot, _tensordot_a, _tensordot_b)
+defvjp(np.linalg.trace,     lambda g, _y, _x, offset=0, dtype=None: _trace(g, None, _x, offset, -2, -1), selects=True)
+defvjp(np.linalg.diagonal,  lambda g, _y, _x, offset=0: diagonal_of(g, _x.shape, offset, -2, -1), view=True)
+for _transpose in (np.linalg.matrix_transpose, np.matrix_transpose):
+    defvjp(_transpose, lambda g, _y, _x: np.swapaxes(g, -1, -2), view=True)
 # fmt: on
 
 composite(np.vecdot, _vecdot)
@@ -286,4 +304,6 @@ composite(np.cross, _cross)
 for _name, _f in {"matvec": _matvec, "vecmat": _vecmat}.items():
     if _name in vars(np):  # since NumPy 2.2
         composite(vars(np)[_name], _f)
+composite(np.linalg.vecdot, _vecdot)
+composite(np.linalg.cross, lambda x1, x2, axis=-1: _cross(x1, x2, axis=axis))
 nondifferentiable(np.einsum_path)
