@@ -166,7 +166,7 @@ def test_loaded_and_replaced_parameters_are_seen():
 
 
 def test_a_changed_setting_is_traced_anew():
-    net, optimizer, step = a_net(momentum=0.9)
+    _net, optimizer, step = a_net(momentum=0.9)
     twin = bp.nn.MLP([3, 4, 2], "tanh", rng=0, dtype=np.float64)
     other = bp.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
     eager = training(twin, other)
@@ -230,7 +230,7 @@ def test_results_are_copies():
 
 
 def test_new_shapes_and_dtypes():
-    net, _, step = a_net()
+    _net, _, step = a_net()
     for n in (4, 2, 4, 1):
         assert np.isfinite(repeat(step, 4, X[:n], Y[:n]).data)
     with pytest.raises(TypeError, match="batch of the wrong dtype"):

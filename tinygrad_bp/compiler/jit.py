@@ -113,10 +113,10 @@ def _quickly_bound(tensors, roots):
         names[f"r{n}"] = root
         tests.append(f"holders(r{n}._data) <= alone and not r{n}._alias")
     names["alone"], names["probe"] = 0, Probe()
-    exec("def references():\n    return holders(probe._data)\n", names)  # noqa: S102 (counted as below)
+    exec("def references():\n    return holders(probe._data)\n", names)
     names["alone"] = names["references"]()
     parameters = ", ".join(f"{name}={name}" for name in names)
-    exec(f"def bound({parameters}):\n    return {' and '.join(tests) or True}\n", names)  # noqa: S102
+    exec(f"def bound({parameters}):\n    return {' and '.join(tests) or True}\n", names)
     quick = names["bound"]
     return lambda: quick() or (all(t._data is d() for t, d in tensors) and not any(map(leased, roots)))
 

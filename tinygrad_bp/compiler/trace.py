@@ -134,10 +134,10 @@ def _keep_tensors(places):
         now = slot.get()
         if type(now) is Tensor and now is not tensor and tensor._node is None:
             value = constant(now)
-            if type(value) is Tracer and (value.shape, value.dtype) == (tensor.shape, tensor.dtype):
-                if sum(other is tensor for _, other in places) == 1:
-                    tensor._move(value)
-                    slot.put(tensor)
+            alike = type(value) is Tracer and (value.shape, value.dtype) == (tensor.shape, tensor.dtype)
+            if alike and sum(other is tensor for _, other in places) == 1:
+                tensor._move(value)
+                slot.put(tensor)
 
 
 def store(slot: Slot, value: Any) -> None:
