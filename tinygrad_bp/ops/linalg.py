@@ -55,16 +55,13 @@ def _triangle(x, upper=False):
 
 @primitive
 def gaps(w):
-    """1/(w_j − w_i), and 0 where i = j. Raises LinAlgError if two of the values are equal."""
-    n = w.shape[-1]
-    same, apart = np.eye(n, dtype=bool), w[..., None, :] - w[..., :, None]
-    rounding = n * np.finfo(w.dtype).eps * np.max(np.abs(w), axis=-1, initial=0)[..., None, None]
+    """1/(w_j − w_i), and 0 where i = j. Raises LinAlgError if two values are equal up to rounding."""
+    same, apart = np.eye(w.shape[-1], dtype=bool), w[..., None, :] - w[..., :, None]
+    rounding = 16 * np.finfo(w.dtype).eps * np.max(np.abs(w), axis=-1, initial=0)[..., None, None]
     if np.any((np.abs(apart) <= rounding) & ~same):
+        what = "vectors of repeated eigenvalues or singular values, or of 0 beside a null space, have no derivative"
         raise np.linalg.LinAlgError(
-            message(
-                "vectors of repeated eigenvalues or singular values (or of 0, beside a null space) have no derivative",
-                do="use a function of the values alone, or one of the matrix itself",
-            )
+            message(what, do="use the values alone, or a function of the matrix itself")
         )
     return np.where(same, 0, 1 / np.where(same, 1, apart))
 
@@ -90,9 +87,8 @@ def _pinv(g, y, a, rcond=None, hermitian=False, rtol=None):
         a = below + _h(below)
     back, adjoint = transposed(y), _h(y)
     missed, unused = np.eye(a.shape[-2], dtype=bool) - a @ y, np.eye(a.shape[-1], dtype=bool) - y @ a
-    share = (
-        conj(missed @ transposed(g) @ y @ adjoint + adjoint @ y @ transposed(g) @ unused) - back @ g @ back
-    )
+    share = conj(missed @ transposed(g) @ y @ adjoint + adjoint @ y @ transposed(g) @ unused)
+    share = share - back @ g @ back
     return conj(_triangle(conj(share))) if hermitian else share
 
 
@@ -180,16 +176,12 @@ def _tensorsolve(a, b, axes=None):
 
 def _multi_dot(g, _y, arrays):
     """Each matrix's share: the others, transposed, around g."""
-    matrices = list(arrays)
-    matrices[0] = arrays[0][None, :] if arrays[0].ndim == 1 else arrays[0]
-    matrices[-1] = arrays[-1][:, None] if arrays[-1].ndim == 1 else arrays[-1]
-    g = np.reshape(g, (matrices[0].shape[0], matrices[-1].shape[1]))
-    shares = []
-    for i, x in enumerate(arrays):
-        before, after = matrices[:i], matrices[i + 1 :]
-        around = [*(m.T for m in before[::-1]), g, *(m.T for m in after[::-1])]
-        shares.append(np.reshape(np.linalg.multi_dot(around), x.shape))
-    return shares
+    left = arrays[0][None, :] if arrays[0].ndim == 1 else arrays[0]
+    right = arrays[-1][:, None] if arrays[-1].ndim == 1 else arrays[-1]
+    matrices, g = [left, *arrays[1:-1], right], np.reshape(g, (left.shape[0], right.shape[1]))
+    turned = [x.T for x in matrices]
+    around = [[*turned[:i][::-1], g, *turned[:i:-1]] for i in range(len(matrices))]
+    return [np.reshape(np.linalg.multi_dot(chain), x.shape) for chain, x in zip(around, arrays)]
 
 
 # ---- factorizations ------------------------------------------------------------------------------------
@@ -208,12 +200,8 @@ def _qr(g, y, a, mode="reduced"):
     """With X = Qᴴ dA R⁻¹ = Qᴴ dQ + dR R⁻¹: skew-Hermitian plus upper triangular, of real diagonal."""
     m, n = a.shape[-2:]
     if mode not in ("reduced", "complete", "r") or (mode == "complete" and m > n):
-        raise NotDifferentiable(
-            message(
-                f"np.linalg.qr with mode={mode!r} has no derivative", do="use mode='reduced' (or 'r')",
-                expected="factors that the matrix determines", got=f"a matrix of shape {(m, n)}",
-            )
-        )  # fmt: skip
+        what = f"np.linalg.qr of a matrix of shape {(m, n)} with mode={mode!r}, which it does not determine,"
+        raise NotDifferentiable(message(f"{what} has no derivative", do="use mode='reduced' or 'r'"))
     q, r = np.linalg.qr(a) if mode == "r" else y
     of_q, of_r = (None, g) if mode == "r" else g
     of_q = np.zeros(q.shape, q.dtype) if of_q is None else conj(of_q)
@@ -283,8 +271,9 @@ def _spectral(w, v, of_w, of_v):
 
 
 def _eigh(g, y, _a, UPLO="L"):
-    of_v = None if g[1] is None else conj(g[1])
-    return conj(_triangle(_spectral(*y, g[0], of_v), UPLO.upper() == "U"))
+    (w, v), (of_w, of_v) = y, g
+    share = _spectral(w, v, of_w, None if of_v is None else conj(of_v))
+    return conj(_triangle(share, UPLO.upper() == "U"))
 
 
 def _eigvalsh(g, _y, a, UPLO="L"):
@@ -354,7 +343,9 @@ def _of_matrices(g, y, x, ord, rows, columns):
         return _of_vectors(g, y, x, 2, (rows, columns))
     if ord in (2, -2, "nuc"):
         u, s, vh = np.linalg.svd(to_end(x, (rows, columns)), full_matrices=False)
-        share = s > 0 if ord == "nuc" else _shared(s, s[..., :1] if ord == 2 else s[..., -1:], -1)
+        share = s > 0  # the norm of 0 has the subgradient 0
+        if ord != "nuc":
+            share = share * _shared(s, s[..., :1] if ord == 2 else s[..., -1:], -1)
         return g * from_end(conj(_columns(u, share) @ vh), (rows, columns))
     down, across = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = np.sum(np.abs(x), axis=down, keepdims=True)

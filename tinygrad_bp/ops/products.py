@@ -4,6 +4,7 @@ For y = a @ b: ∂C/∂a = g bᵀ and ∂C/∂b = aᵀ g; with g = δ the latter
 factor, so each cotangent is again a product, of g and the other factors. Read `linalg.py` next.
 """
 
+import functools
 import math
 from string import ascii_letters
 
@@ -112,28 +113,6 @@ def _dot_b(g, _y, a, _b):
 _NUMBERS = (bool, int, float, complex)
 
 
-def _rows(x, shape):
-    """x as a matrix whose rows are the last axis of `shape`, all of it if there are no axes."""
-    return np.reshape(x, (math.prod(shape[:-1]), *shape[-1:]))
-
-
-def _inner_a(g, _y, _a, b):
-    """y[i…, k…] = Σ_n a[i…, n] b[k…, n]."""
-    shape = np.shape(b)
-    if not _a.ndim or not shape:
-        return g * b if _a.ndim else np.sum(g * b)
-    g = np.reshape(g, (math.prod(_a.shape[:-1]), math.prod(shape[:-1])))
-    return np.reshape(g @ _rows(b, shape), _a.shape)
-
-
-def _inner_b(g, _y, a, _b):
-    shape = np.shape(a)
-    if not shape or not _b.ndim:
-        return g * a if _b.ndim else np.sum(g * a)
-    g = np.reshape(g, (math.prod(shape[:-1]), math.prod(_b.shape[:-1])))
-    return np.reshape(g.T @ _rows(a, shape), _b.shape)
-
-
 def _contracted(axes, a_ndim, b_ndim):
     """(axes of a, axes of b) that np.tensordot sums over, none negative."""
     if isinstance(axes, (int, np.integer)):
@@ -215,19 +194,21 @@ def _cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
 def _spelled_out(operands):
     """(arrays, the letters of each one's axes, the letters of the result): no ellipsis, nothing implicit."""
     if isinstance(operands[0], str):
-        arrays = operands[1:]
-        terms, arrow, result = operands[0].replace(" ", "").replace("...", ".").partition("->")
-        terms = terms.split(",")
+        arrays, explicit = operands[1:], "->" in operands[0]
+        inputs, _, result = operands[0].replace(" ", "").replace("...", ".").partition("->")
+        terms = inputs.split(",")
     else:
-        arrays, lists, arrow = operands[: len(operands) // 2 * 2 : 2], operands[1::2], len(operands) % 2
-        terms = [_letters(labels) for labels in lists]
-        result = _letters(operands[-1]) if arrow else ""
-    free = [letter for letter in ascii_letters if not any(letter in term for term in terms)]
+        explicit = len(operands) % 2 == 1
+        arrays, terms = (
+            operands[: len(operands) - explicit : 2],
+            [_letters(labels) for labels in operands[1::2]],
+        )
+        result = _letters(operands[-1]) if explicit else ""
+    seen = "".join(terms)
+    if not explicit:
+        result = "." + "".join(a for a in sorted(set(seen)) if seen.count(a) == 1 and a != ".")
     hidden = [np.ndim(x) - len(term) + 1 if "." in term else 0 for x, term in zip(arrays, terms)]
-    free = "".join(free[: max(hidden)])
-    if not arrow:
-        seen = "".join(terms).replace(".", "")
-        result = "." + "".join(letter for letter in sorted(set(seen)) if seen.count(letter) == 1)
+    free = "".join([a for a in ascii_letters if a not in seen][: max(hidden)])
     terms = [term.replace(".", free[len(free) - n :]) for term, n in zip(terms, hidden)]
     return arrays, terms, result.replace(".", free)
 
@@ -240,46 +221,35 @@ def _letters(labels):
 def _einsum(g, _y, *operands, optimize=False, dtype=None, order="K", casting="safe"):
     """For each array: g and the other arrays, multiplied, and summed over what the array does not have."""
     arrays, terms, result = _spelled_out(operands)
-    lengths = dict.fromkeys("".join(terms), 1)
-    for x, term in zip(arrays, terms):
-        lengths.update((letter, n) for letter, n in zip(term, np.shape(x)) if n != 1)
-    shares = []
-    for i, (x, term) in enumerate(zip(arrays, terms)):
-        others, own = [result, *terms[:i], *terms[i + 1 :]], dict(zip(term, np.shape(x)))
-        kept = "".join(a for a, n in own.items() if n == lengths[a] and any(a in other for other in others))
-        share = np.einsum(
-            f"{','.join(others)}->{kept}", g, *arrays[:i], *arrays[i + 1 :], optimize=bool(optimize)
-        )
-        there = dict(zip(kept, share.shape))
-        share = np.reshape(share, tuple(there.get(letter, 1) for letter in own))
-        shares.append(_on_diagonals(spread(share, tuple(own.values())), "".join(own), term))
-    return _where_arrays_were(shares, operands)
-
-
-def _on_diagonals(share, letters, term):
-    """`share`, whose axes are `letters`, in the axes of `term`, where a letter may come twice."""
-    for letter in dict.fromkeys(term):
-        for _ in range(term.count(letter) - 1):
-            axis = letters.index(letter)
-            shape = (*share.shape[:axis], *share.shape[axis + 1 :])
-            share = diagonal_of(np.moveaxis(share, axis, -1), (*shape, *2 * (share.shape[axis],)), 0, -2, -1)
-            letters = letters[:axis] + letters[axis + 1 :] + letter * 2
-    places = [i for letter in dict.fromkeys(term) for i, a in enumerate(letters) if a == letter]
-    wanted = [i for letter in dict.fromkeys(term) for i, a in enumerate(term) if a == letter]
-    return share if letters == term else np.moveaxis(share, places, wanted)
-
-
-def _where_arrays_were(shares, operands):
-    """One entry per operand of einsum: None for its strings and lists."""
+    shapes, shares = [np.shape(x) for x in arrays], []
+    lengths: dict[str, int] = {}
+    for term, shape in zip(terms, shapes):
+        lengths.update((a, n) for a, n in zip(term, shape) if lengths.get(a, 1) == 1)
+    for i, (term, shape) in enumerate(zip(terms, shapes)):
+        others, factors = [result, *terms[:i], *terms[i + 1 :]], [g, *arrays[:i], *arrays[i + 1 :]]
+        own = {a: n for a, n in zip(term, shape) if n == lengths[a] and any(a in other for other in others)}
+        share = np.einsum(f"{','.join(others)}->{''.join(own)}", *factors, optimize=bool(optimize))
+        found = dict(zip(own, share.shape))
+        first = [a not in term[:place] for place, a in enumerate(term)]
+        share = np.reshape(share, tuple(found.get(a, 1) if new else 1 for a, new in zip(term, first)))
+        share = spread(share, shape)
+        shares.append(share if all(first) else np.where(_on_diagonals(term, shape), share, 0.0))
     if isinstance(operands[0], str):
         return [None, *shares]
-    return [shares[i // 2] if i % 2 == 0 and i // 2 < len(shares) else None for i in range(len(operands))]
+    return [part for share in shares for part in (share, None)] + [None] * (len(operands) % 2)
+
+
+def _on_diagonals(term, shape):
+    """Where the places along axes of the same letter are the same."""
+    places = np.indices(shape, sparse=True)
+    return functools.reduce(np.logical_and, (places[term.index(a)] == x for a, x in zip(term, places)))
 
 
 # fmt: off
 defvjp(np.matmul,    _matmul_a, _matmul_b, broadcasts="leading axes")
 defvjp(np.dot,       _dot_a, _dot_b)
-defvjp(np.inner,     _inner_a, _inner_b)
+defvjp(np.inner,     lambda g, _y, _a, b: _tensordot_a(g, None, _a, b, (-1, -1) if _a.ndim and np.ndim(b) else 0),
+                     lambda g, _y, a, _b: _tensordot_b(g, None, a, _b, (-1, -1) if np.ndim(a) and _b.ndim else 0))
 defvjp(np.tensordot, _tensordot_a, _tensordot_b)
 defvjp(np.einsum,    joint=_einsum)
 defvjp(np.outer,     _outer_a, _outer_b)
