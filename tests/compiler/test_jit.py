@@ -346,7 +346,7 @@ def history():
     return step
 
 
-UNSTABLE = {fresh_array: r"add\(v1, array\(3,\)\)", counter: r"count\[0\] was", history: "a list of"}
+UNSTABLE = {fresh_array: r"add\(\w+, array\(3,\)\)", counter: r"count\[0\] was", history: "a list of"}
 
 
 @pytest.mark.parametrize("make", UNSTABLE, ids=lambda make: make.__name__)

@@ -149,7 +149,7 @@ class Linker:
             return
         arguments = [self._expression(a) for a in call.args]
         if call.function is np.vdot and self._flat_views(call):
-            self.word[out] = f"v{out.number}"
+            self.word[out] = f"v{len(self.word)}"
             left, right = (self._name("b", view) for view in self._flat_views(call))
             self.lines.append(f"{self.word[out]} = {left}.dot({right})")
         elif call.several or not out.is_array or 0 in out.shape:
@@ -176,7 +176,7 @@ class Linker:
     def _plainly(self, call, arguments):
         words = []
         for v in call.outs:
-            self.word[v] = f"v{v.number}"
+            self.word[v] = f"v{len(self.word)}"
             words.append(self.word[v])
         arguments = [*arguments, *(f"{k}={self._expression(v)}" for k, v in call.kwargs.items())]
         function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function

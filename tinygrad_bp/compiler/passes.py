@@ -1,6 +1,5 @@
 """What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -195,50 +194,73 @@ def _scale(args):
 
 
 def rates(program: Program) -> Program:
-    """With η (δᵀ a) as (η δ)ᵀ a, where δ is much the smaller: a rate times a product is a rate times a factor."""
-    uses: dict[Var, int] = {}
-    for v in (*(v for call in program.calls for v in call.inputs()), *program.outputs()):
-        uses[v] = uses.get(v, 0) + 1
-    made = {call.out: call for call in program.calls}
-    calls: list[Call] = []
+    """With a factor η that ends on all of a value's uses (η δ, η δᵀa, η Σδ) put into the value itself.
+
+    Between the value and the factor stand linear calls only, so the factor is multiplied once, where
+    it is smallest: the learning rate into the last layer's δ, say.
+    """
+    uses: dict[Var, list[Call]] = {v: [] for v in program.outputs()}
     for call in program.calls:
-        rate, chain = _rate_of_a_product(call, made, uses)
-        if chain is None:
-            calls.append(call)
+        for v in call.inputs():
+            uses.setdefault(v, []).append(call)
+    barred = set(program.outputs())
+    made = {v: n for n, call in enumerate(program.calls) for v in call.outs}
+    while True:
+        factor = _factors(program, uses, barred)
+        both = ([v for v in call.inputs() if v in factor] for call in program.calls)
+        twice = next((found for found in both if len(found) > 1), None)
+        if twice is None:
+            return _with_rates(program, factor)
+        barred.add(max(twice, key=made.__getitem__))  # of two factors of a product one takes it, the older
+
+
+def _factors(program, uses, barred):
+    """Var -> the scalar that all its uses are multiplied by in the end."""
+    factor: dict[Var, Any] = {}
+    for call in reversed(program.calls):
+        v = call.out
+        if v in barred or not uses.get(v) or call.several:
             continue
-        product = chain[-1]
-        small = min(product.args, key=lambda v: math.prod(v.shape))
-        scaled = Var(-call.out.number, _sample(small))
-        args = tuple(scaled if v is small else v for v in product.args)
-        calls.append(Call(np.multiply, (rate, small), {}, (scaled,)))
-        out = Var(-product.out.number, _sample(product.out))
-        calls.append(Call(product.function, args, {}, (out if len(chain) > 1 else call.out,)))
-        for step in reversed(chain[:-1]):
-            new = call.out if step is chain[0] else Var(-step.out.number, _sample(step.out))
-            calls.append(Call(step.function, (out, *step.args[1:]), step.kwargs, (new,)))
-            out = new
-    return dead_code(replace(program, calls=calls))
+        found = [_rate(use, v, factor) for use in uses[v]]
+        if found[0] is not None and all(one is found[0] for one in found):
+            factor[v] = found[0]
+    return factor
 
 
-def _rate_of_a_product(call, made, uses):
-    """(rate, [transposes …, product]) of rate · (product), or (None, None)."""
-    if call.function is not np.multiply or len(call.args) != 2 or not _floats(call):
-        return None, None
-    for rate, v in (call.args, call.args[::-1]):
-        chain = []
-        while type(v) is Var and uses.get(v) == 1 and v in made and made[v].function is np.transpose:
-            chain.append(made[v])
-            v = made[v].args[0]
-        product = made.get(v) if type(v) is Var and uses.get(v) == 1 else None
-        if (
-            getattr(rate, "shape", None) == ()
-            and product is not None
-            and product.function in (np.dot, np.matmul)
-        ):
-            operands = [v for v in product.args if type(v) is Var and len(v.shape) == 2]
-            if len(operands) == 2 and 4 * min(math.prod(v.shape) for v in operands) <= math.prod(v.shape):
-                return rate, [*chain, product]
-    return None, None
+def _rate(use, v, factor):
+    """The scalar that `use` multiplies v by, itself or later; None if there is none."""
+    if use.inputs().count(v) != 1:
+        return None
+    if use.function is np.multiply and _floats(use):
+        other = use.args[1] if use.args[0] is v else use.args[0]
+        if type(other) is Var and other.shape == () and v.shape:
+            return other
+    return factor.get(use.out) if _linear(use, v) else None
+
+
+def _linear(use, v):
+    """Is the call linear in v, whatever else it takes?"""
+    if use.function in (np.dot, np.matmul, np.multiply) or (use.function is np.true_divide and use.args[0] is v):
+        return _floats(use) and not use.kwargs
+    return use.function in (np.transpose, np.reshape, np.sum, np.negative) and v in use.args and _floats(use)
+
+
+def _with_rates(program, factor):
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    for call in program.calls:
+        carried = [v for v in call.inputs() if v in factor]
+        ends = [v for v in carried if _rate(call, v, {}) is factor[v]]
+        if ends:  # the factor is in already
+            new[call.out] = new.get(ends[0], ends[0])
+            continue
+        calls.append(call.replaced(new))
+        v = call.out
+        if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
+            scaled = Var(v.number, _sample(v))
+            calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
+            new[v] = scaled
+    return dead_code(_renamed(replace(program, calls=calls), new))
 
 
 PASSES = (inlined, dead_code, folded, common, scaled, products, rates, scalars, dead_code)
