@@ -57,6 +57,8 @@ def _record_composite(entry, args, kwargs):
     for t in tensors_in([*args, *kwargs.values()]):
         refresh(t)
     y = entry.f(*args, **kwargs)
+    if entry.calls_back:
+        return wrap(y)
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
@@ -76,7 +78,8 @@ def _over(value, y, level):
     if type(y) is Tensor and type(y._alias) is View and shares(y._data, bare(value)):
         return y  # of an argument's memory, as NumPy's value is
     recorded = type(y) is Tensor and y._node is not None and y._node.level == level
-    return Tensor._of(bare(value), y._node) if recorded else bare(value)
+    inexact = recorded and value.dtype.kind in "fc"  # not what NumPy has made integers
+    return Tensor._of(bare(value), y._node) if inexact else bare(value)
 
 
 _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}

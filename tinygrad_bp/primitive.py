@@ -185,10 +185,10 @@ def _signature(op):
 class Composite:
     """A function whose derivative is that of `f`, which computes the same in supported calls."""
 
-    __slots__ = ("f", "forward")
+    __slots__ = ("calls_back", "f", "forward")
 
-    def __init__(self, forward, f):
-        self.forward, self.f = forward, f
+    def __init__(self, forward, f, calls_back=False):
+        self.forward, self.f, self.calls_back = forward, f, calls_back
 
 
 class Nondifferentiable:
@@ -315,13 +315,14 @@ def defvjp(
     return fn
 
 
-def composite(fn: Callable, f: Callable) -> None:
+def composite(fn: Callable, f: Callable, calls_back: bool = False) -> None:
     """Give `fn` the derivative of `f`, the same function written in supported calls.
 
-    The value that comes out is fn's own; only the derivative is f's.
+    The value that comes out is fn's own; only the derivative is f's. But where fn calls functions of
+    the user's (`calls_back`), which may use Tensors that fn is not given, f alone is called.
     """
     _check_dispatches(fn)
-    REGISTRY[fn] = Composite(fn, f)
+    REGISTRY[fn] = Composite(fn, f, calls_back)
 
 
 def nondifferentiable(fn: Callable) -> Callable:
