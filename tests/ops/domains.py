@@ -18,6 +18,7 @@ from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from tinygrad_bp.ops.reduction import spread
 from tinygrad_bp.ops.shaping import diagonal_of
+from tinygrad_bp.ops.sorting import unique_places, unsort
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,16 @@ def joined(f):
     return lambda *a, **k: np.concatenate([np.ravel(part) * (i + 2) for i, part in enumerate(f(*a, **k))])
 
 
+def first_of(f):
+    """The first of f's several arrays: the others are no numbers."""
+
+    def call(*args, **keywords):
+        y = f(*args, **keywords)
+        return y[0] if isinstance(y, tuple) else y
+
+    return call
+
+
 def weighed(u, s, vh):
     """What does not depend on phases and bases that LAPACK chooses for the factors of a matrix."""
     k = s.shape[-1]
@@ -169,6 +180,7 @@ PLUS = (0.3, 2.5)
 REAL = {"complex": False}
 NO_HALF = {"half": False}
 MASK = np.array([[True, False, True], [False, True, True]])
+ORDER = np.array([[1, 0, 2], [2, 1, 0]])
 ROWS, COLUMNS = np.array([1, 0, 1]), np.array([2, 2, 0])
 
 VECDOT = [
@@ -345,6 +357,55 @@ OPS: dict[Any, Row] = {
         case(A(3), A(0), slice(0)), case(A(2, 3), A(3), index=(ROWS, COLUMNS)),
     ),
     erase: row(case(A(4), slice(1, 3)), case(A(2, 3), MASK), case(A(4), np.array([0, 2, 0])), case(A(3), index=1)),
+    # sorting and choosing
+    unsort: row(
+        case(A(3), np.array([2, 0, 1])), case(A(2, 3), np.array([[1, 0, 2], [2, 1, 0]])), case(A(2, 1), np.array([[1], [0]]), axis=0),
+        case(A(0), np.array([], int)),
+    ),
+    np.sort: row(
+        case(A(5)), case(A(2, 3)), case(A(2, 3), 0), case(A(2, 3, 2), axis=-2), case(A(2, 3), axis=None), case(A(4), kind="stable"),
+        case(A(2, 4), axis=1, stable=True), case(A(0)), case(A(2, 0)), case(A(0, 2), -1), case(A(), axis=None), case(A(1)),
+    ),
+    np.partition: row(
+        case(A(3), 1), case(A(2, 3), 1), case(A(2, 2), kth=0, axis=0), case(A(2, 2), (1, 2), axis=None), case(A(4), (2, -3)),
+        case(A(2, 3, 2), [1], 1), case(A(1), 0),
+    ),
+    np.take: row(
+        case(A(4), 1), case(A(4), [0, 2, 0]), case(A(2, 3), ROWS), case(A(2, 3), COLUMNS, 1), case(A(2, 3), COLUMNS, axis=-1),
+        case(A(2, 3, 2), np.array([[0, -1], [2, 0]]), axis=1), case(A(2, 3), [-1, 4]), case(A(2, 3), 0, axis=0),
+        case(A(4), [5, -7, 3], mode="wrap"), case(A(4), [5, -7, 3], mode="clip"), case(A(2, 3), [3, -1], 1, None, "wrap"),
+        case(A(3), np.array([], int)), case(A(0, 2), [1], axis=1), case(A(), 0), case(A(), [0, 0]), case(A(4), indices=[1, 2]),
+    ),
+    np.take_along_axis: row(
+        case(A(2, 3), np.array([[0, 0], [2, 1]]), 1), case(A(2, 3), np.array([[0, 1, 0]]), axis=0), case(A(2, 3), np.array([[-1]]), axis=-1),
+        case(A(4), np.array([1, 1, -2]), 0), case(A(2, 3), np.array([5, 0, 5]), axis=None), case(A(2, 1), ORDER % 2, axis=0),
+        case(A(2, 1, 2), np.zeros((1, 3, 1), int), 1), case(A(0), np.array([], int), 0),
+    ),
+    np.compress: row(
+        case([True, False, True], A(3)), case(MASK[0], A(2, 3), axis=1), case([False, True], A(2, 3), 0), case([0, 1], A(2, 3)),
+        case([False], A(3)), case([True], A(2, 3), axis=-1), case([True], A()), case([], A(0)),
+    ),
+    np.extract: row(case(MASK, A(2, 3)), case([True, False], A(2)), case(MASK[0], A(2, 3)), case([False], A(1)), case(True, A())),
+    np.choose: row(
+        case(np.array([1, 0, 1]), [A(3), A(3)]), case(ORDER, [A(3), A(2, 1), A()]), case(0, [A(2), A(2)]), case(ROWS, A(2, 3)),
+        case(np.array([3, -1]), [A(2), A(2)], mode="wrap"), case(np.array([3, -1]), (A(2), A(2)), None, "clip"), case([0, 0], [A(1)]),
+        case(np.array([[0], [1]]), A(2, 3)), case(np.array([], int), [A(0), A(1)]),
+    ),
+    np.select: row(
+        case([MASK, ~MASK], [A(2, 3), A(2, 3)]), case([MASK, MASK[0]], [A(2, 3), A(3)], -1), case([MASK], [A()], 2.5),
+        case([np.False_, np.True_], [A(), A()]), case([MASK, MASK], [A(2, 1), A(3)]), case([MASK[:0]], [A(3)]),
+    ),
+    np.piecewise: row(
+        case(A(2, 3), [MASK], [np.sin, np.cos]), case(A(2, 3), [MASK, ~MASK & MASK[::-1]], [np.square, 2.0]), case(A(2), True, [np.sin]),
+        case(A(), [True], [np.exp]), case(A(2, 3), [MASK], [lambda x, p, k=1: x**p * k, 0], 3, k=2.0),
+        case(A(4), [[True, True, False, True]], [np.sin, np.exp]),
+    ),
+    np.sort_complex: row(case(A(3)), case(A(2, 3)), case(A(0))),
+    np.unique: row(
+        case(A(4)), case(A(2, 3)), case(A(3), True), case(A(2, 3), False, True, True), case(A(3, 2), axis=0), case(A(2, 3), axis=-1),
+        case(A(4), equal_nan=False), case(A(0)), case(A(2, 2), return_index=True, axis=1), call=first_of(np.unique),
+    ),
+    **{f: row(case(A(4)), case(A(2, 3)), call=first_of(f)) for f in (np.unique_all, np.unique_counts, np.unique_inverse)},
     # products
     np.matmul: row(
         case(A(2, 3), A(3, 2)), case(A(3), A(3)), case(A(2, 3), A(3)), case(A(3), A(3, 2)), case(A(2, 1, 2), A(2, 3)),
@@ -526,6 +587,10 @@ CONSTANT: dict[Any, Row] = {
     **dict.fromkeys([np.any, np.all], row(case(X), case(X, axis=1), case(X, 0, keepdims=True))),
     **dict.fromkeys([np.argmax, np.argmin], row(case(X), case(X, 1), case(X, axis=0))),
     np.argsort: row(case(X), case(X, axis=0), case(X, axis=None)),
+    np.argpartition: row(case(X, 1), case(X, 1, axis=0)),
+    np.lexsort: row(case((A(3), A(3))), case(X, axis=0)),
+    np.isin: row(case(X, A(2)), case(X, [0.5], invert=True)),
+    unique_places: row(case(A(3)), case(X, axis=1)),
     **dict.fromkeys([np.nonzero, np.flatnonzero, np.argwhere], row(case(X), case(A(0)))),
     np.linalg.matrix_rank: row(case(X), case(M(2, 3, 3)), case(M(2, 2), tol=0.1)),
     np.einsum_path: row(case("ij,jk", X, A(3, 2)), call=lambda *a: np.einsum_path(*a)[1]),
