@@ -8,6 +8,8 @@ what is done to a program, `codegen.py` how it is run.
 """
 
 import functools
+import importlib
+import os
 import sys
 import warnings
 import weakref
@@ -18,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
+from ..graph import UPSTAIRS
 from ..views import leased, root_of
 from ..writes import unshare
 from .codegen import Linker
 from .passes import PASSES, generators, optimized
+from .source import source
 from .state import guard
 from .trace import Signature, Trace, store
 from .tracer import Untraceable
@@ -149,7 +153,7 @@ def _without(trace, idle):
 class Compiled:
     """A step that is traced when it is called, and replayed once its program is known; see `compile`.
 
-    `stats` counts traced, replayed and eager calls.
+    `stats` counts traced, replayed and eager calls, and the bytes of the latest program's buffers.
     """
 
     __name__: str
@@ -202,6 +206,7 @@ class Compiled:
         differs = before.differs(trace) if before else "a first call"
         if before and differs is None:
             self._replays[key] = Replay(trace, self.passes)
+            self.stats["buffer bytes"] = self._replays[key].linked.peak
         elif count + 1 >= TRACES:
             raise Untraceable(
                 message(
@@ -252,6 +257,22 @@ class Compiled:
     def program(self):
         """The program of the latest replay, after the passes."""
         return self._last().program
+
+    def source(self) -> str:
+        """The latest program as a module of plain NumPy: the step, with names of the user's and the book's."""
+        replay = self._last()
+        return source(self, replay.trace, _without(replay.trace, replay.idle))
+
+    def save(self, file: str | os.PathLike) -> None:
+        """Write `.source()` into a file, which runs with NumPy alone."""
+        text = self.source()
+        with open(file, "w", encoding="utf-8") as page:
+            page.write(text)
+
+    def graph(self) -> Any:
+        """The latest program before and after the passes, as a `bp.viz.Picture`."""
+        importlib.import_module("tinygrad_bp.viz")  # a floor above; it puts its function there
+        return UPSTAIRS["program"](self)
 
     def _last(self):
         if not self._replays:

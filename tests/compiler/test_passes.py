@@ -1,0 +1,174 @@
+"""Each pass by itself: the program computes what it did, and is as much shorter as the pass promises."""
+
+import operator
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tinygrad_bp as bp
+from tinygrad_bp.compiler import passes
+from tinygrad_bp.compiler.codegen import Linker
+from tinygrad_bp.compiler.program import Var, mapped
+from tinygrad_bp.compiler.trace import Signature, Trace
+from tinygrad_bp.nn import functional as F
+from tinygrad_bp.primitive import Primitive
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(6, 4)), RNG.uniform(size=(6, 3))
+
+
+def traced(f, *args):
+    return Trace(f, Signature(args, {})).program
+
+
+def values(program, inputs, state=()):
+    """The outputs of the program, by running its calls one by one."""
+    known = dict(zip((*program.inputs, *program.state), (*inputs, *state)))
+    for call in program.calls:
+        function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
+        with np.errstate(all="ignore"):
+            y = function(*mapped(call.args, known.get), **mapped(call.kwargs, known.get))
+        known.update(zip(call.outs, y if call.several else [y]))
+    return [known[v] if type(v) is Var else v for v in program.outputs()]
+
+
+def a_step(activation="sigmoid", cost=F.quadratic_cost):
+    net = bp.nn.MLP([4, 5, 3], activation, rng=0, dtype=np.float64)
+    optimizer = bp.optim.SGD(net.parameters(), lr=0.3)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = cost(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+STEPS = {
+    "sigmoid": a_step(),
+    "tanh, classes": a_step("tanh", lambda z, y: F.cross_entropy(z, y / np.sum(y, axis=1, keepdims=True))),
+    "relu, mse": a_step("relu", F.mse_loss),
+    "softplus": a_step("softplus", F.binary_cross_entropy_with_logits),
+    "second order": lambda x, y: bp.grad(lambda x: np.sum(bp.grad(lambda x: np.sum(np.tanh(x) ** 3))(x) ** 2))(x) + np.sum(y),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("one", passes.PASSES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
+def test_a_pass_changes_no_value(step, one):
+    trace = Trace(step, Signature((X, Y), {}))
+    inputs, state = (X + 0.5, Y * 0.9), [np.asarray(slot.get()) for slot in trace.slots]
+    before, after = trace.program, one(trace.program)
+    for a, b in zip(values(before, inputs, state), values(after, inputs, state), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-14)
+
+
+def test_dead_code():
+    def f(x):
+        np.exp(x)
+        return x + 1
+
+    program = traced(f, X)
+    assert [c.function for c in passes.dead_code(program).calls] == [np.add]
+    assert len(program.calls) == 2, "a pass makes a new program"
+
+
+def test_common_subexpressions():
+    program = passes.dead_code(passes.common(traced(lambda x: np.exp(x) + np.exp(x) * np.exp(x + 0.0), X)))
+    assert [c.function for c in program.calls] == [np.exp, np.add, np.exp, np.multiply, np.add]
+
+
+def test_random_calls_are_never_joined():
+    rng = np.random.default_rng(0)
+    program = traced(lambda x: F.dropout(x, 0.5, rng=rng) + F.dropout(x, 0.5, rng=rng), X)
+    assert len(passes.common(program).calls) == len(passes.inlined(program).calls) == len(program.calls)
+
+
+def test_constants_are_folded_and_live_arrays_are_not():
+    table = np.ones(3)
+    program = passes.folded(traced(lambda x: x * (np.float64(2.0) ** 3) + np.sum(table), X))
+    assert [c.function for c in program.calls] == [np.multiply, np.sum, np.add] or len(program.calls) == 3
+
+
+def test_primitives_are_spelled_out():
+    program = passes.inlined(traced(bp.ops.nonlinear.sigmoid, X))
+    assert not any(isinstance(c.function, Primitive) for c in program.calls)
+    assert [c.function for c in program.calls] == [np.negative, np.exp, np.add, np.reciprocal]
+
+
+def test_factors_are_joined():
+    program = passes.scaled(traced(lambda x: (x * 2.0) * 3.0 + (x + x), X))
+    factors = [a for c in program.calls for a in c.args if type(a) is float]
+    assert sorted(factors) == [2.0, 6.0]
+
+
+def test_sums_over_rows_are_products_with_ones():
+    program = passes.products(traced(lambda x: np.sum(x, axis=0), X))
+    assert [c.function for c in program.calls] == [np.dot]
+
+
+def test_a_rate_is_multiplied_in_once():
+    trace = Trace(STEPS["sigmoid"], Signature((X, Y), {}))
+    writes = [(p, v) for p, v in trace.program.writes if isinstance(p, int) and trace.slots[p].kind == "data"]
+    program = passes.dead_code(replace(trace.program, writes=writes))
+    (rate,) = [v for v, slot in zip(trace.program.state, trace.slots) if slot.path.endswith("_rate")]
+    assert sum(rate in c.inputs() for c in program.calls) == 4, "once for each parameter"
+    assert sum(rate in c.inputs() for c in passes.rates(program).calls) == 1
+
+
+def test_of_two_factors_one_takes_the_rate():
+    eta = np.array(3.0)
+    program = traced(lambda x, y, eta: eta * (np.exp(x) * np.sin(y)), X, X, eta)
+    after = passes.rates(program)
+    np.testing.assert_allclose(values(after, (X, X, eta)), values(program, (X, X, eta)), rtol=1e-14)
+
+
+def test_programs_without_passes_give_the_same():
+    step, plain = (bp.compile(a_step(), passes=p) for p in (passes.PASSES, ()))
+    for _ in range(8):
+        assert step(X, Y).item() == pytest.approx(plain(X, Y).item(), rel=1e-12)
+    assert plain.stats["replays"] > 3
+
+
+def test_views_are_taken_once_and_buffers_are_used_again():
+    program = passes.optimized(traced(lambda x: np.tanh(np.tanh(np.tanh(np.tanh(x) * 2.0))), X))
+    linked = Linker(program, {}, [], lambda: False).link()
+    assert linked.peak == X.nbytes, "elementwise calls write into their operand's buffer"
+    view = passes.optimized(traced(lambda x: (np.exp(x).T @ np.exp(x)).reshape(-1)[::2] * 1.5, X))
+    text = Linker(view, {}, [], lambda: False).link().text
+    assert "transpose" not in text
+    assert "reshape" not in text
+
+
+def test_buffers_take_no_more_than_an_eager_step():
+    net = bp.nn.MLP([50, 60, 40, 10], "tanh", rng=0)
+    optimizer = bp.optim.SGD(net.parameters(), lr=0.1)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.mse_loss(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x, y = RNG.normal(size=(300, 50)).astype(np.float32), RNG.normal(size=(300, 10)).astype(np.float32)
+    step(x, y)
+    optimizer.zero_grad()
+    tracemalloc.start()
+    step(x, y)
+    eager = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    compiled = bp.compile(step)
+    for _ in range(5):
+        compiled(x, y)
+    assert 0 < compiled.stats["buffer bytes"] <= eager
+
+
+def test_getitem_of_an_array_of_indices_is_no_view():
+    linked = Linker(traced(lambda x: operator.getitem(x + 1.0, [0, 2]), X), {}, [], lambda: False).link()
+    results, _ = linked.run(X)
+    np.testing.assert_array_equal(results[0], (X + 1)[[0, 2]])
