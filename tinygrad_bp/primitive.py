@@ -94,7 +94,7 @@ class Op:
     def bind(self, args, kwargs):
         """NumPy's positional and keyword spellings -> (operands, keywords of the rule)."""
         if self.count is not None and len(args) > self.count:
-            names = _signature(self)[self.count :]
+            names = list(_signature(self))[self.count :]
             kwargs = dict(zip(names, args[self.count :]), **kwargs)
             args = args[: self.count]
         elif self.count is not None and len(args) < self.count:
@@ -105,15 +105,17 @@ class Op:
         return args, kwargs
 
     def _operands_by_keyword(self, args, kwargs):
-        names = _signature(self)[: self.count]
+        names = list(_signature(self))[: self.count]
         operands = [*args, *(kwargs.pop(name, None) for name in names[len(args) :])]
         while len(operands) > len(args) and operands[-1] is None:
             operands.pop()
         return tuple(operands), kwargs
 
     def _without_defaults(self, kwargs, unknown):
-        """Keywords that say nothing (`out=None`) are dropped; any other unknown one is an error."""
-        telling = sorted(k for k in unknown if kwargs[k] is not None and kwargs[k] is not np._NoValue)
+        """Keywords that say nothing (`out=None`, a default) are dropped; any other unknown one is an error."""
+        defaults = _signature(self)
+        mute = {k: (None, np._NoValue, defaults.get(k)) for k in unknown}
+        telling = sorted(k for k in unknown if all(kwargs[k] is not value for value in mute[k]))
         if telling:
             raise NotDifferentiable(
                 message(
@@ -173,13 +175,13 @@ def _parameters(rule):
 
 @functools.cache
 def _signature(op):
-    """The forward's parameter names, which give positional arguments their meaning."""
+    """The forward's parameters, whose names give positional arguments their meaning -> their defaults."""
     import inspect  # only calls with unusual spelling come here: not worth its import time
 
     try:
-        return list(inspect.signature(op.forward).parameters)
+        return {name: known.default for name, known in inspect.signature(op.forward).parameters.items()}
     except ValueError:  # a builtin that does not tell
-        return _parameters(op.joint or next(rule for rule in op.rules if rule))[0]
+        return dict.fromkeys(_parameters(op.joint or next(rule for rule in op.rules if rule))[0])
 
 
 class Composite:
