@@ -233,6 +233,8 @@ OPS: dict[Any, Row] = {
     np.arcsinh: elementwise((-0.9, 0.9)),
     np.arccosh: elementwise((1.2, 3.0)),
     np.arctanh: elementwise((-0.9, 0.9)),
+    np.i0: row(case(A(2, 3)), case(A()), case(A(0)), case(Array((3,), 6.0, 11.0)), **REAL),
+    ours.bessel_i: row(*(case(A(2, 3), n=n) for n in range(4)), case(Array((2,), 7.0, 9.0), 1), **REAL),
     # pieces
     np.absolute: elementwise(ANY),
     np.fabs: elementwise(ANY),
@@ -255,6 +257,11 @@ OPS: dict[Any, Row] = {
     np.conjugate: elementwise(ANY),
     np.real: elementwise(ANY),
     np.imag: elementwise(ANY),
+    np.angle: row(case(A(2, 3)), case(A(2, 3), deg=True), case(A()), case(A(0)), case(A(2), True)),
+    np.nan_to_num: row(
+        case(A(2, 3)), case(A()), case(A(0)), case(A(3), nan=2.0), case(A(2), True, 1.0, 2.0, neginf=-1.0),
+    ),
+    np.real_if_close: row(case(A(2, 3)), case(A()), case(A(0)), case(A(2), tol=1e20)),
     # activations
     sigmoid: elementwise(ANY, **REAL),
     relu: elementwise(ANY, **REAL),
@@ -580,6 +587,11 @@ CONSTANT: dict[Any, Row] = {
         row(case(np.array([1, 2]), np.array([3, 1])), **REAL),
     ),
     np.invert: row(case(np.array([1, 2])), **REAL),
+    **dict.fromkeys([np.isposinf, np.isneginf, np.spacing], elementwise(ANY, **REAL)),
+    np.array_equiv: row(case(X, X), case(X, A(2))),
+    **dict.fromkeys([np.gcd, np.lcm], row(case(np.array([4, 6]), np.array([6, 9])), **REAL)),
+    np.bitwise_count: row(case(np.array([4, 7])), **REAL),
+    np.isnat: row(case(np.array(["NaT", "2000-01-01"], "M8[D]")), **REAL),
     np.isclose: row(case(X, X), case(X, 0.5, atol=1.0)),
     np.allclose: row(case(X, X), case(X, 0.5)),
     np.array_equal: row(case(X, X), case(X, A(2))),

@@ -37,6 +37,9 @@ def every(*kinds, that=lambda f: True):
 
 
 def broadcasts(f):
+    """Does f broadcast several arrays to the shape of its one result?"""
+    if f in OPS and (OPS[f].call or not any(isinstance(x, Array) for x in OPS[f].cases[0].operands[1:])):
+        return False
     return REGISTRY[f].broadcasts == "elementwise" and len(REGISTRY[f].rules) > 1
 
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ..errors import message
-from ..primitive import composite, defvjp, nondifferentiable, primitive
+from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -57,6 +57,39 @@ def _over_squares(x, a, b):
     return x / r / r
 
 
+def _part(g, i):
+    """The cotangent of the i-th of two outputs, zeros if only the other has one."""
+    return np.zeros_like(g[1 - i]) if g[i] is None else g[i]
+
+
+@primitive
+def sinc_derivative(x, n):
+    """The n-th derivative of sin(πx)/(πx): by a recurrence, near 0 by its series."""
+    u = np.asarray(x * math.pi)
+    with np.errstate(all="ignore"):
+        y = np.sin(u) / u
+        for k in range(1, n + 1):
+            y = ((np.cos(u), -np.sin(u), -np.cos(u), np.sin(u))[(k - 1) % 4] - k * y) / u
+    y, near = np.asarray(y), np.absolute(u) < n + 1
+    z = u[near]
+    series = z * 0
+    for k in range(n // 2 + 16, (n - 1) // 2, -1):  # Σ (−1)^k z^(2k−n) / (2k−n)! / (2k+1), last terms first
+        series = series * (z * z) + (-1) ** k / (math.factorial(2 * k - n) * (2 * k + 1))
+    y[near] = series * z if n % 2 else series
+    return (y * math.pi**n)[()]
+
+
+@primitive
+def bessel_i(x, n):
+    """The modified Bessel function I_n(x) = 1/π ∫₀^π e^{x cos t} cos nt dt, by the midpoint rule."""
+    odd, top = n % 2, float(np.max(np.absolute(x), initial=1))
+    nodes = 16 + n + math.ceil(5 * math.sqrt(top)) if math.isfinite(top) else 160
+    total = x * 0
+    for t in (math.pi / 2 * (k + 0.5) / nodes for k in range(nodes)):
+        total = total + (np.sinh if odd else np.cosh)(x * math.cos(t)) * (math.cos(n * t) / nodes)
+    return total
+
+
 # fmt: off
 defvjp(reciprocal_or_zero, lambda g, y, _x: -g * y * y, broadcasts="elementwise")
 
@@ -75,6 +108,10 @@ defvjp(np.remainder,   lambda g, _y, _a, _b: g,
                        lambda g, _y, a, b: -g * np.floor_divide(a, b))
 defvjp(np.fmod,        lambda g, _y, _a, _b: g,
                        lambda g, y, a, b: -g * np.rint((a - y) / b))
+defvjp(np.divmod,      lambda g, _y, _a, _b: _part(g, 1),
+                       lambda g, y, _a, _b: -_part(g, 1) * y[0])
+defvjp(np.float_power, lambda g, _y, a, b: g * (b * np.float_power(a, b - (b != 0))),
+                       lambda g, y, a, _b: g * (y * np.log(_as(y, a) + (a == 0))))
 defvjp(np.negative,    lambda g, _y, _x: -g)
 defvjp(np.positive,    lambda g, _y, _x: g)
 defvjp(np.reciprocal,  lambda g, y, _x: -g * y * y)
@@ -91,6 +128,11 @@ defvjp(np.log2,        lambda g, _y, x: g / (x * LN2))
 defvjp(np.log10,       lambda g, _y, x: g / (x * LN10))
 defvjp(np.log1p,       lambda g, _y, x: g / (x + 1))
 
+defvjp(np.ldexp,       lambda g, _y, _a, n: np.ldexp(g, n),
+                       None)
+defvjp(np.frexp,       lambda g, y, _x: np.ldexp(g[0], -y[1]))
+defvjp(np.modf,        lambda g, _y, _x: _part(g, 0))
+
 # trigonometric
 defvjp(np.sin,         lambda g, _y, x: g * np.cos(x))
 defvjp(np.cos,         lambda g, _y, x: -g * np.sin(x))
@@ -106,6 +148,9 @@ defvjp(np.deg2rad,     lambda g, _y, _x: g * (math.pi / 180))
 defvjp(np.radians,     lambda g, _y, _x: g * (math.pi / 180))
 defvjp(np.rad2deg,     lambda g, _y, _x: g * (180 / math.pi))
 defvjp(np.degrees,     lambda g, _y, _x: g * (180 / math.pi))
+defvjp(np.unwrap,      lambda g, _y, _p, discont=None, axis=-1, period=None: g)
+defvjp(np.sinc,            lambda g, _y, x: g * sinc_derivative(x, 1),         broadcasts="elementwise")
+defvjp(sinc_derivative,    lambda g, _y, x, n: g * sinc_derivative(x, n + 1),  broadcasts="elementwise")
 
 # hyperbolic
 defvjp(np.sinh,        lambda g, _y, x: g * np.cosh(x))
@@ -114,10 +159,15 @@ defvjp(np.tanh,        lambda g, y, _x: g * (1 - y * y))
 defvjp(np.arcsinh,     lambda g, _y, x: g / _root(x))
 defvjp(np.arccosh,     lambda g, _y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 defvjp(np.arctanh,     lambda g, _y, x: g / ((1 - x) * (1 + x)))
+defvjp(np.i0,          lambda g, _y, x: g * bessel_i(x, 1),                    broadcasts="elementwise")
+defvjp(bessel_i,       lambda g, _y, x, n: g * (0.5 * (bessel_i(x, abs(n - 1)) + bessel_i(x, n + 1))),
+                                                                               broadcasts="elementwise")
 
 # pieces
 defvjp(np.absolute,    lambda g, _y, x: g * _sign(x))
 defvjp(np.fabs,        lambda g, _y, x: g * np.sign(x))
+defvjp(np.copysign,    lambda g, _y, a, b: g * (np.sign(a) * np.copysign(1, b)),
+                       None)
 defvjp(np.maximum,     lambda g, _y, a, b: g * (a > b) + g * 0.5 * (a == b),
                        lambda g, _y, a, b: g * (b > a) + g * 0.5 * (a == b))
 defvjp(np.minimum,     lambda g, _y, a, b: g * (a < b) + g * 0.5 * (a == b),
@@ -139,7 +189,33 @@ defvjp(np.where,       None,
 defvjp(np.conjugate,   lambda g, _y, _x: np.conjugate(g))
 defvjp(np.real,        lambda g, _y, _val: g, view=True)
 defvjp(np.imag,        lambda g, _y, _val: g * (-1j if _val.dtype.kind == "c" else 0), view=True)
+defvjp(np.angle,       lambda g, _y, z, deg=False: g * _turn(z, deg),                   broadcasts="elementwise")
+defvjp(np.nan_to_num,  lambda g, _y, x, nan=0.0, posinf=None, neginf=None: _finite(g, x), broadcasts="elementwise",
+                       selects=True)
 # fmt: on
+
+
+def _turn(z, deg):
+    """∂arg z: −i/z, since arg is the imaginary part of the logarithm; 0 for real z, and at 0."""
+    return -1j * (180 / math.pi if deg else 1) * reciprocal_or_zero(z) if z.dtype.kind == "c" else 0
+
+
+def _finite(g, x):
+    """g where x, or each of its parts, is finite; 0 elsewhere."""
+    if x.dtype.kind == "c":
+        return _finite(np.real(g), np.real(x)) + 1j * _finite(np.imag(g), np.imag(x))
+    return np.where(np.isfinite(x), g, 0.0)
+
+
+def _real_if_close(a, tol=100):
+    """The real part if the imaginary one is smaller than `tol`, which counts in ε if above 1."""
+    if a.dtype.kind != "c":
+        return a
+    small = np.all(np.absolute(np.imag(a)) < (tol * np.finfo(a.dtype).eps if tol > 1 else tol))
+    return np.real(a) if small else a
+
+
+composite(np.real_if_close, _real_if_close)
 composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else real_sign(x))
 
 
@@ -160,6 +236,9 @@ for _constant in (
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
     np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift,
     np.isnan, np.isinf, np.isfinite, np.signbit, np.isclose, np.allclose, np.array_equal,
-    np.isreal, np.iscomplex, np.isrealobj, np.iscomplexobj,
+    np.isreal, np.iscomplex, np.isrealobj, np.iscomplexobj, np.isposinf, np.isneginf, np.array_equiv,
+    np.spacing, np.gcd, np.lcm, np.bitwise_count, np.isnat,
 ):  # fmt: skip
     nondifferentiable(_constant)
+refused(np.heaviside, "use np.where(x > 0, 1.0, 0.0), which is locally constant, or a smooth step (sigmoid)")
+refused(np.nextafter, "use its first argument, or pass t.data if no gradient is wanted")

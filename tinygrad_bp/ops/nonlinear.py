@@ -7,6 +7,7 @@ Only a softmax without a largest element (∞ twice, or −∞ throughout) is Na
 import numpy as np
 
 from ..primitive import DuckArray, defvjp, primitive
+from .elementwise import LN2
 from .reduction import kept
 
 
@@ -84,6 +85,8 @@ defvjp(leaky_relu,   lambda g, _y, x, negative_slope=0.01:
 defvjp(softplus,     lambda g, _y, x, beta=1.0: g * sigmoid(x * beta),            broadcasts="elementwise")
 defvjp(np.logaddexp, lambda g, _y, a, b: g * sigmoid(a - b),
                      lambda g, _y, a, b: g * sigmoid(b - a))
+defvjp(np.logaddexp2, lambda g, _y, a, b: g * sigmoid((a - b) * LN2),
+                      lambda g, _y, a, b: g * sigmoid((b - a) * LN2))
 defvjp(softmax,      lambda g, y, _x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 defvjp(log_softmax,  lambda g, y, _x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
 defvjp(logsumexp,    lambda g, _y, x, axis=None, keepdims=False:
