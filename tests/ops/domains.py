@@ -197,6 +197,14 @@ OPS: dict[Any, Row] = {
     np.power: elementwise(PLUS, ANY),
     np.remainder: elementwise((3.1, 3.9), (1.1, 1.5)),
     np.fmod: elementwise((-3.9, -3.1), (1.1, 1.5)),
+    np.divmod: elementwise((3.1, 3.9), (1.1, 1.5), call=joined(np.divmod)),
+    np.float_power: elementwise(PLUS, ANY),
+    np.copysign: elementwise(ANY, ANY),
+    np.ldexp: row(
+        case(A(2, 3), np.array([3, -2, 0])), case(A(), 2), case(A(0), 1), case(A(3), np.array([[1], [-1]])), case(A(2), [1, 2]),
+    ),
+    np.frexp: elementwise(PLUS, call=lambda x: np.frexp(x)[0]),
+    np.modf: elementwise((0.1, 0.9), call=joined(np.modf)),
     np.negative: elementwise(ANY),
     np.positive: elementwise(ANY),
     np.reciprocal: elementwise(PLUS),
@@ -213,6 +221,7 @@ OPS: dict[Any, Row] = {
     np.log10: elementwise(PLUS),
     np.log1p: elementwise((-0.7, 2.0)),
     np.logaddexp: elementwise(ANY, ANY),
+    np.logaddexp2: elementwise(ANY, ANY),
     # trigonometric
     np.sin: elementwise(ANY),
     np.cos: elementwise(ANY),
@@ -226,6 +235,15 @@ OPS: dict[Any, Row] = {
     np.radians: elementwise(ANY),
     np.rad2deg: elementwise(ANY),
     np.degrees: elementwise(ANY),
+    np.sinc: row(
+        case(A(2, 3)), case(A()), case(A(0)), case(Array((2, 3), 3.1, 4.9)), case(Array((2,), -1e-4, 1e-4)),
+        case(Array((3,), -9.0, -5.0)),
+    ),
+    ours.sinc_derivative: row(*(case(Array((2, 3), -high, high), n=n) for n in (1, 2, 3, 4) for high in (0.5, 3.0)), half=False),
+    np.unwrap: row(
+        case(Array((2, 3), -9.0, 9.0)), case(Array((4, 2), -9.0, 9.0), axis=0), case(A(4), period=1.1), case(A(0)), case(A(3), 4.0),
+        **REAL,
+    ),
     # hyperbolic
     np.sinh: elementwise(ANY),
     np.cosh: elementwise(ANY),
