@@ -1,6 +1,7 @@
 """What a compiled step sees and what it refuses: state, flags, shapes, Python's own decisions."""
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -404,3 +405,83 @@ def test_running_statistics_are_state_in_every_spelling():
     for name in ("mean", "last"):
         np.testing.assert_allclose(getattr(nets[1], name).data, getattr(nets[0], name).data, rtol=1e-14)
     assert nets[1].count == 6.0
+
+
+# ---- around it -----------------------------------------------------------------------------------------------
+
+
+def test_under_a_transform_an_observation_or_another_compiled_step_it_is_a_part_of_them():
+    square = bp.compile(lambda x: np.sum(x**2))
+    repeat(square, 4, X)
+    np.testing.assert_array_equal(bp.grad(square)(X), 2 * X)
+    with bp.observe() as run:
+        square(bp.Tensor(X, requires_grad=True))
+    assert [seen.op for seen in run] == ["power", "sum"]
+    outer = bp.compile(lambda x: square(x) * 2)
+    assert repeat(outer, 4, X) == pytest.approx(2 * np.sum(X**2))
+    x = leaf(X)
+    square(x * 1.0).backward()
+    np.testing.assert_array_equal(x.grad, 2 * X)
+
+
+def test_no_grad_is_another_program():
+    p = leaf(2.0)
+    step = bp.compile(lambda x: bp.tree.leaves((p * x).requires_grad), fallback=False)
+    for _ in range(3):
+        assert step(X) == [True]
+        with bp.no_grad():
+            assert step(X) == [False]
+
+
+def test_hidden_state_can_be_named():
+    class Hidden:
+        __slots__ = ("net",)
+
+    box = Hidden()
+    box.net = bp.nn.Linear(3, 2, rng=0, dtype=float)
+    optimizer = bp.optim.SGD(box.net.parameters(), lr=0.1)
+    twin = bp.nn.Linear(3, 2, rng=0, dtype=float)
+    eager = training(twin, bp.optim.SGD(twin.parameters(), lr=0.1))
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.mse_loss(box.net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = bp.compile(step, state=[box.net])
+    for _ in range(6):
+        np.testing.assert_allclose(compiled(X, Y).data, eager(X, Y).data, rtol=1e-12)
+
+
+def test_threads_take_turns():
+    net, _, step = a_net()
+    alone, _, other = a_net()
+    for _ in range(4 + 40):
+        other(X, Y)
+    repeat(step, 4, X, Y)
+    threads = [threading.Thread(target=repeat, args=(step, 10, X, Y)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for p, q in zip(net.parameters(), alone.parameters()):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+
+
+def test_a_call_that_gives_up_has_happened_once():
+    count = [0]
+    total = bp.zeros(())
+
+    def step(x):
+        count[0] += 1
+        with bp.no_grad():
+            total[...] = total + 1.0
+        return x * count[0]
+
+    run = bp.compile(step, fallback=True)
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        for n in range(1, 7):
+            np.testing.assert_array_equal(run(X), X * n)
+    assert total.item() == 6.0

@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -20,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
-from ..graph import UPSTAIRS
+from ..graph import AMBIENT, UPSTAIRS
 from ..views import leased, root_of
 from ..writes import unshare
 from .codegen import Linker
 from .passes import PASSES, generators, optimized
 from .source import source
 from .state import guard
-from .trace import Signature, Trace, store
+from .trace import Signature, Trace, store, tracing
 from .tracer import Untraceable
 
 TRACES = 4
@@ -158,64 +159,65 @@ class Compiled:
 
     __name__: str
 
-    def __init__(self, step: Callable, fallback: bool, check: bool, passes):
+    def __init__(self, step: Callable, fallback: bool, check: bool, state: Any, passes):
         functools.update_wrapper(self, step, updated=())
-        self.step, self.fallback, self.check, self.passes = step, fallback, check, passes
+        self.step, self.fallback, self.check, self.state, self.passes = step, fallback, check, state, passes
+        self._lock = threading.RLock()
         self.stats = {"traces": 0, "replays": 0, "eager": 0}
         self._replays: dict[Any, Replay] = {}
         self._latest: dict[Any, tuple[int, Trace]] = {}
         self._eager: set = set()
 
     def __call__(self, *args, **kwargs):
-        arrays: Sequence = args
-        key: Any = None
-        if not kwargs:
-            key = tuple([(a.shape, a.dtype) if type(a) is np.ndarray else None for a in args])
-        if key is None or None in key:
-            call = Signature(args, kwargs)
-            arrays, key = call.arrays, call.key
-        replay = self._replays.get(key)
-        if replay is not None:
-            if replay.holds():
-                found = self._checked(replay, arrays, args, kwargs) if self.check else replay(arrays)
-                if found is not None:
-                    self.stats["replays"] += 1
-                    return replay.trace.returned(found)
+        ambient = AMBIENT.get()
+        if ambient.run is not None or ambient.level or tracing():
+            return self.step(
+                *args, **kwargs
+            )  # a part of what is observed, differentiated or traced around it
+        with self._lock:
+            arrays: Sequence = args
+            key: Any = None
+            if not kwargs:
+                key = tuple([(a.shape, a.dtype) if type(a) is np.ndarray else None for a in args])
+            if key is None or None in key:
+                call = Signature(args, kwargs)
+                if call.recorded:
+                    return self.step(*args, **kwargs)
+                arrays, key = call.arrays, call.key
+            if ambient.blocked >= 0:
+                key = (key, "no_grad")
+            replay = self._replays.get(key)
+            if replay is None:
+                return self._traced(key, args, kwargs)
+            if not replay.holds():
+                del self._replays[key]
+                return self._traced(key, args, kwargs)
+            found = self._checked(replay, arrays, args, kwargs) if self.check else replay(arrays)
+            if found is None:
                 self.stats["eager"] += 1
                 return self.step(*args, **kwargs)
-            del self._replays[key]
-        return self._traced(key, args, kwargs)
+            self.stats["replays"] += 1
+            return replay.trace.returned(found)
 
     def _traced(self, key, args, kwargs):
+        """The value of the step, which is traced; if two traces agree, their program is replayed from now on."""
         if key in self._eager:
             self.stats["eager"] += 1
             return self.step(*args, **kwargs)
+        self.stats["traces"] += 1
         try:
-            self.stats["traces"] += 1
-            return self._agreed(key, Trace(self.step, Signature(args, kwargs)))
+            trace = Trace(self.step, Signature(args, kwargs), self.state)
         except Untraceable as error:
-            if not self.fallback:
-                raise
-            self._eager.add(key)
-            warnings.warn(f"{error}; it runs eagerly", stacklevel=3)
-        return self._traced(key, args, kwargs)
-
-    def _agreed(self, key, trace):
-        """The value of the traced call; if it agrees with the one before, its program is replayed from now on."""
+            self._give_up(key, error)
+            self.stats["eager"] += 1
+            return self.step(*args, **kwargs)
         count, before = self._latest.pop(key, (0, None))
         differs = before.differs(trace) if before else "a first call"
         if before and differs is None:
             self._replays[key] = Replay(trace, self.passes)
             self.stats["buffer bytes"] = self._replays[key].linked.peak
         elif count + 1 >= TRACES:
-            raise Untraceable(
-                message(
-                    f"bp.compile saw no two calls of {self.__name__} in a row that do the same, among {TRACES}",
-                    expected="the same program, with the same constants",
-                    got=differs,
-                    do="pass what changes as an argument (an array), or use fallback=True",
-                )
-            )
+            self._give_up(key, Untraceable(_disagreement(self.__name__, differs)))
         else:
             self._latest[key] = (count + 1, trace)
         for kept in (self._replays, self._latest):
@@ -223,6 +225,13 @@ class Compiled:
                 del kept[next(iter(kept))]
         value, trace.value = trace.value, None
         return value
+
+    def _give_up(self, key, error):
+        """Raise the error, or warn and run eagerly from now on."""
+        if not self.fallback:
+            raise error
+        self._eager.add(key)
+        warnings.warn(f"{error}; it runs eagerly", stacklevel=4)
 
     def _checked(self, replay, arrays, args, kwargs):
         """The values of a replay, after an eager call from the same state has come to the same."""
@@ -234,7 +243,7 @@ class Compiled:
         after = [np.array(slot.get()) for slot in slots]
         for slot, value in zip(slots, before):
             store(slot, value)
-        expected = Trace(self.step, Signature(args, kwargs))
+        expected = Trace(self.step, Signature(args, kwargs), self.state)
         values = [
             *zip(found, (v for v in expected.traced_values), (f"result {i}" for i in range(len(found)))),
             *zip(after, (slot.get() for slot in slots), (slot.path for slot in slots)),
@@ -284,16 +293,28 @@ class Compiled:
         return next(reversed(self._replays.values()))
 
 
-def compile(step: Callable, *, fallback: bool = False, check: bool = False, passes: Any = PASSES) -> Compiled:
+def _disagreement(name, differs):
+    return message(
+        f"bp.compile saw no two calls of {name} in a row that do the same, among {TRACES}",
+        expected="the same program, with the same constants",
+        got=differs,
+        do="pass what changes as an argument (an array), or use fallback=True",
+    )
+
+
+def compile(
+    step: Callable, *, fallback: bool = False, check: bool = False, state: Any = (), passes: Any = PASSES
+) -> Compiled:
     """The step, traced while it runs for the first times, and then replayed on preallocated buffers.
 
     `step`: any function over Tensors, arrays, Modules and optimizers; what it computes may depend on
     shapes and dtypes, not on values. `fallback`: where it does, run eagerly, with one warning.
-    `check`: hold each replay against an eager call. Results are copies. Raises `Untraceable`.
+    `check`: hold each replay against an eager call. `state`: Modules, optimizers, … that the step reaches
+    in a way that its closure and globals do not show. Results are copies. Raises `Untraceable`.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> square = bp.compile(bp.grad(lambda x: np.sum(x**3)))
     >>> [square(np.array([1.0, 2.0])).tolist() for _ in range(3)], square.stats["replays"]
     ([[3.0, 12.0], [3.0, 12.0], [3.0, 12.0]], 1)
     """
-    return Compiled(step, fallback, check, passes)
+    return Compiled(step, fallback, check, state, passes)

@@ -5,6 +5,8 @@ runs, and afterwards all places have what an eager call would have left there; b
 `Program`. Read `jit.py` next.
 """
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,22 @@ from .. import tree
 from ..tensor import Tensor, constant
 from ..views import root_of
 from ..writes import unshare
+from .names import name_arguments, sighted
 from .program import Program, difference
 from .state import Slot, reachable, unchanged
 from .tracer import Tracer
+
+_TRACING: ContextVar[bool] = ContextVar("tinygrad_bp.tracing", default=False)
+tracing = _TRACING.get
+
+
+@contextmanager
+def _under_way():
+    token = _TRACING.set(True)
+    try:
+        yield
+    finally:
+        _TRACING.reset(token)
 
 
 class Trace:
@@ -25,11 +40,12 @@ class Trace:
     array. `unstable` says why the call cannot have done the same as the next one, or is None.
     """
 
-    def __init__(self, step, call: "Signature"):
+    def __init__(self, step, call: "Signature", state: Any = ()):
         self.program = Program()
         self.slots: list[Slot] = []
         self.unstable: str | None = None
-        found = reachable([(step, "step"), *call.roots])
+        roots = [(step, "step"), (state, "state"), *call.roots]
+        found = reachable(roots)
         self.plain = [(slot, slot.get()) for slot in found.plain]
         self.sizes = found.sizes
         tracers = [Tracer(self.program, a, self.program.new(a)) for a in call.arrays]
@@ -37,9 +53,12 @@ class Trace:
         placed = self._place(found.arrays)
         try:
             args, kwargs = call.rebuilt(tracers)
-            y = step(*args, **kwargs)
+            name_arguments(step, args, kwargs)
+            with sighted() as sightings, _under_way():
+                y = step(*args, **kwargs)
+            self.cotangents = sightings.cotangents  # for names only
             _keep_tensors(found.tensors)
-            after = reachable([(step, "step"), *call.roots])
+            after = reachable(roots)
             written = self._read(placed, after)
             self._take_results(y)
         finally:
@@ -162,9 +181,11 @@ class Signature:
     """A call's arguments: arrays, and all that must be the same for the same program to do, as a key.
 
     What is neither array nor number nor container (a Module, an optimizer) is a root of the state.
+    `recorded`: is one of them a Tensor that a graph or a transform has computed?
     """
 
     def __init__(self, args, kwargs):
+        self.recorded = False
         self.arrays: list[Any] = []
         self.roots: list[tuple[Any, str]] = []
         key: list = []
@@ -188,6 +209,8 @@ class Signature:
         if isinstance(x, (bool, int, float, complex, str, bytes, type(None))):
             key.append((type(x), x))
         else:
+            if type(x) is Tensor:
+                self.recorded |= x._node.op is not None or x._node.level != 0
             key.append(id(x))
             self.roots.append((x, type(x).__name__))
         return lambda new: x
