@@ -299,3 +299,11 @@ def test_einsum_of_one_tensor_twice():
     x = bp.Tensor(REAL, requires_grad=True)
     np.einsum("ij,ji->", x, x).backward()
     np.testing.assert_allclose(x.grad, 2 * REAL.T)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((2,), (2,)), ((3, 2), (2,)), ((2, 3, 2), (3, 3)), ((3,), (4, 2))], ids=str
+)
+@pytest.mark.filterwarnings("ignore:Arrays of 2-dimensional vectors are deprecated")
+def test_cross_products_in_a_plane(shapes):
+    assert bp.gradcheck(np.cross, *[RNG.normal(size=shape) for shape in shapes], order=2)

@@ -52,13 +52,15 @@ def _matmul_b(g, _y, a, _b, axes=None, dtype=None, casting=None):
 def to_end(x, axes):
     """x with `axes` (one, or a tuple) moved to the end."""
     axes = axes if isinstance(axes, tuple) else (axes,)
-    return np.moveaxis(x, axes, tuple(range(-len(axes), 0)))
+    end = tuple(range(-len(axes), 0))
+    return x if axes == end else np.moveaxis(x, axes, end)
 
 
 def from_end(x, axes):
     """x with its last axes moved to where they were: the inverse of `to_end`."""
     axes = axes if isinstance(axes, tuple) else (axes,)
-    return np.moveaxis(x, tuple(range(-len(axes), 0)), axes)
+    end = tuple(range(-len(axes), 0))
+    return x if axes == end else np.moveaxis(x, end, axes)
 
 
 def _matmul_elsewhere(rule, i, g, operands, axes):
@@ -66,9 +68,14 @@ def _matmul_elsewhere(rule, i, g, operands, axes):
     here = to_end(np.broadcast_to(np.empty((), g.dtype), operands[i].shape), axes[i])
     moved = [here if i == j else to_end(operands[j], axes[j]) for j in (0, 1)]
     share = rule(to_end(g, axes[2]), None, *moved)
-    lead = share.ndim - here.ndim
-    repeated = tuple(k for k, n in enumerate(share.shape) if k < lead or n != here.shape[k - lead])
-    return from_end(np.reshape(np.sum(share, axis=repeated), here.shape), axes[i])
+    return from_end(_summed(share, here.shape), axes[i])
+
+
+def _summed(share, shape):
+    """The sum over axes along which an array of `shape` was repeated."""
+    lead = share.ndim - len(shape)
+    repeated = tuple(k for k, n in enumerate(share.shape) if k < lead or n != shape[k - lead])
+    return np.reshape(np.sum(share, axis=repeated), shape) if repeated else share
 
 
 def _vecdot(a, b, axes=None, axis=-1, keepdims=False, dtype=None):
@@ -89,28 +96,22 @@ def _vecmat(x, a, axes=(-1, (-2, -1), -1), dtype=None):
 
 
 def _dot_a(g, _y, _a, b):
-    """y[i…, k…, m] = Σ_n a[i…, n] b[k…, n, m]: g times b as a matrix (n, k…m), transposed."""
-    if not _a.ndim or not np.ndim(b):
-        return g * b if _a.ndim else np.sum(g * b)
-    if b.ndim == 1:
-        return g[..., None] * b
-    n, columns = b.shape[-2], math.prod(b.shape[:-2]) * b.shape[-1]
-    b = np.reshape(np.moveaxis(b, -2, 0), (n, columns))
-    return np.reshape(np.reshape(g, (math.prod(_a.shape[:-1]), columns)) @ b.T, _a.shape)
+    """Where b is a matrix or a vector, np.dot is np.matmul."""
+    return _matmul_a(g, _y, _a, b) if _a.ndim and 0 < np.ndim(b) < 3 else _dot_any_a(g, _y, _a, b)
 
 
 def _dot_b(g, _y, a, _b):
-    """a as a matrix (i…, n), transposed, times g."""
-    if not np.ndim(a) or not _b.ndim:
-        return g * a if _b.ndim else np.sum(g * a)
-    n, rows, columns = a.shape[-1], math.prod(a.shape[:-1]), math.prod(g.shape[a.ndim - 1 :])
-    back = np.reshape(a, (rows, n)).T @ np.reshape(g, (rows, columns))
-    if _b.ndim < 3:
-        return np.reshape(back, _b.shape)
-    return np.moveaxis(np.reshape(back, (n, *_b.shape[:-2], _b.shape[-1])), 0, -2)
+    matrix = np.ndim(a) and (_b.ndim == 2 or (_b.ndim == 1 and np.ndim(a) < 3))
+    return _matmul_b(g, _y, a, _b) if matrix else _dot_any_b(g, _y, a, _b)
 
 
-_NUMBERS = (bool, int, float, complex)
+def _dot_any_a(g, _y, _a, b, n=2):
+    """np.dot sums over a's last axis and b's n-th last, as np.tensordot can."""
+    return _tensordot_a(g, _y, _a, b, (-1, -min(np.ndim(b), n)) if _a.ndim and np.ndim(b) else 0)
+
+
+def _dot_any_b(g, _y, a, _b, n=2):
+    return _tensordot_b(g, _y, a, _b, (-1, -min(_b.ndim, n)) if np.ndim(a) and _b.ndim else 0)
 
 
 def _contracted(axes, a_ndim, b_ndim):
@@ -152,6 +153,9 @@ def _outer_b(g, _y, a, _b):
     return np.reshape(np.ravel(a) @ g, _b.shape)
 
 
+_NUMBERS = (bool, int, float, complex)
+
+
 def _vdot_factor(a, b):
     """b in a's shape: vdot looks at neither's."""
     return np.reshape(b, a.shape) if type(b) in _NUMBERS or a.shape != b.shape else b
@@ -176,16 +180,29 @@ def _kron_rows(g, a, b):
     return np.reshape(g, (math.prod(a), math.prod(b)))
 
 
-def _cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
-    """(a₂b₃ − a₃b₂, a₃b₁ − a₁b₃, a₁b₂ − a₂b₁): in a plane the last alone."""
-    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
-    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
-    a1, a2, a3, *_ = *(a[..., i] for i in range(a.shape[-1])), 0
-    b1, b2, b3, *_ = *(b[..., i] for i in range(b.shape[-1])), 0
-    z = a1 * b2 - a2 * b1
-    if a.shape[-1] == b.shape[-1] == 2:
-        return z
-    return np.moveaxis(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, z], axis=-1), -1, axisc)
+def _in_space(x, axis):
+    """x with its vectors at the end, those of a plane with a third component of 0."""
+    x = to_end(x, axis)
+    return x if x.shape[-1] == 3 else np.concatenate([x, np.zeros((*x.shape[:-1], 1), x.dtype)], axis=-1)
+
+
+def _cross_part(g, x, other, at, at_other, at_g, sign):
+    """±(other × g), in a plane with g along the third axis."""
+    here = to_end(np.broadcast_to(np.empty((), g.dtype), x.shape), at)
+    other, flat = _in_space(other, at_other), here.shape[-1] == other.shape[at_other] == 2
+    g = np.stack([np.zeros(g.shape, g.dtype)] * 2 + [g], axis=-1) if flat else to_end(g, at_g)
+    share = np.cross(other, g) if sign > 0 else np.cross(g, other)
+    return from_end(_summed(share[..., : here.shape[-1]], here.shape), at)
+
+
+def _cross_a(g, _y, _a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    axes = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    return _cross_part(g, _a, b, *axes, 1)
+
+
+def _cross_b(g, _y, a, _b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    axes = (axisb, axisa, axisc) if axis is None else (axis, axis, axis)
+    return _cross_part(g, _b, a, *axes, -1)
 
 
 # ---- einsum --------------------------------------------------------------------------------------------
@@ -248,8 +265,8 @@ def _on_diagonals(term, shape):
 # fmt: off
 defvjp(np.matmul,    _matmul_a, _matmul_b, broadcasts="leading axes")
 defvjp(np.dot,       _dot_a, _dot_b)
-defvjp(np.inner,     lambda g, _y, _a, b: _tensordot_a(g, None, _a, b, (-1, -1) if _a.ndim and np.ndim(b) else 0),
-                     lambda g, _y, a, _b: _tensordot_b(g, None, a, _b, (-1, -1) if np.ndim(a) and _b.ndim else 0))
+defvjp(np.inner,     lambda g, _y, _a, b: _dot_any_a(g, None, _a, b, 1),
+                     lambda g, _y, a, _b: _dot_any_b(g, None, a, _b, 1))
 defvjp(np.tensordot, _tensordot_a, _tensordot_b)
 defvjp(np.einsum,    joint=_einsum)
 defvjp(np.outer,     _outer_a, _outer_b)
@@ -257,12 +274,14 @@ defvjp(np.vdot,      lambda g, _y, _a, b: conj(g * _vdot_factor(_a, b)),
                      lambda g, _y, a, _b: g * conj(_vdot_factor(_b, a)))
 defvjp(np.kron,      lambda g, _y, _a, b: np.reshape(_kron_rows(g, _a.shape, np.shape(b)) @ np.ravel(b), _a.shape),
                      lambda g, _y, a, _b: np.reshape(np.ravel(a) @ _kron_rows(g, np.shape(a), _b.shape), _b.shape))
+defvjp(np.cross,     _cross_a, _cross_b)
 defvjp(np.trace,     _trace, selects=True)
 
 # numpy.linalg's own names for products and views
 defvjp(np.linalg.matmul, _matmul_a, _matmul_b, broadcasts="leading axes")
 defvjp(np.linalg.outer,     _outer_a, _outer_b)
 defvjp(np.linalg.tensordot, _tensordot_a, _tensordot_b)
+defvjp(np.linalg.cross, _cross_a, _cross_b)
 defvjp(np.linalg.trace,     lambda g, _y, _x, offset=0, dtype=None: _trace(g, None, _x, offset, -2, -1), selects=True)
 defvjp(np.linalg.diagonal,  lambda g, _y, _x, offset=0: diagonal_of(g, _x.shape, offset, -2, -1), view=True)
 for _transpose in (np.linalg.matrix_transpose, np.matrix_transpose):
@@ -270,10 +289,8 @@ for _transpose in (np.linalg.matrix_transpose, np.matrix_transpose):
 # fmt: on
 
 composite(np.vecdot, _vecdot)
-composite(np.cross, _cross)
 for _name, _f in {"matvec": _matvec, "vecmat": _vecmat}.items():
     if _name in vars(np):  # since NumPy 2.2
         composite(vars(np)[_name], _f)
 composite(np.linalg.vecdot, _vecdot)
-composite(np.linalg.cross, lambda x1, x2, axis=-1: _cross(x1, x2, axis=axis))
 nondifferentiable(np.einsum_path)
