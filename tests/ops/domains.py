@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bp.ops import elementwise as ours
+from tinygrad_bp.ops.fft import resized
 from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
 from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
@@ -188,6 +189,21 @@ VECDOT = [
     case(A(2, 0), A(0)), case(A(0, 2), A(2)),
 ]  # fmt: skip
 
+FFT = [
+    case(A(4)), case(A(5)), case(A(2, 3)), case(A(3, 2), axis=0), case(A(2, 5), 4), case(A(3), n=6), case(A(5, 2), 3, 0),
+    case(A(2, 2, 3), 5, -2, "ortho"), case(A(5), 6, norm="forward"), case(A(4), norm="backward"), case(A(3), norm="ortho"),
+    case(A(7, 1), 6, axis=-2, norm="forward"), case(A(0, 3), axis=1), case(A(0, 2), 3),
+]  # fmt: skip
+FFTN = [
+    case(A(2, 3)), case(A(3)), case(A(3, 2, 2), axes=(0, 2)), case(A(2, 3), (3, 2), (0, 1)), case(A(2, 3), s=(4, 2), axes=(1, 0)),
+    case(A(3, 2, 4), (2, 5), axes=(-1, 0), norm="ortho"), case(A(2, 3), norm="forward"), case(A(4, 3), (-1, 5), (1, 0)),
+    case(A(3, 2), (-1, 4), (0, 1)), case(A(3, 4), (2, -1), (1, 0), "forward"), case(A(2, 2, 3), axes=(1,)),
+]  # fmt: skip
+FFT2 = [
+    case(A(2, 3)), case(A(2, 3, 2)), case(A(2, 3), (3, 2)), case(A(3, 2, 2), (2, 5), (0, 2), "ortho"), case(A(4, 2), axes=(1, 0)),
+    case(A(3, 2), norm="forward"),
+]  # fmt: skip
+
 OPS: dict[Any, Row] = {
     # arithmetic
     np.add: elementwise(ANY, ANY),
@@ -357,6 +373,109 @@ OPS: dict[Any, Row] = {
         case([A(2, 3), A(2, 3)]), case([A(2, 3), A(2, 3)], axis=1), case([A(2, 3)] * 3, axis=-1), case([A()] * 3),
         case([A(0)] * 2, -2), case([A(3), np.ones(3, np.int8)], axis=1), case((A(2), A(2))),
     ),
+    np.astype: row(case(A(2, 3), np.complex128), case(A(), np.complex128), case(A(0), np.complex128, copy=False)),
+    np.rollaxis: row(
+        case(A(1, 2, 3), 2), case(A(1, 2, 3), 0, 2), case(A(1, 2, 3), -1, start=1), case(A(1, 2, 3), 0, -1), case(A(1, 2, 3), 1, 3),
+        case(A(2, 3), axis=1, start=1), case(A(2, 0), 1),
+    ),
+    np.flip: row(
+        case(A(2, 3)), case(A(2, 3), 0), case(A(2, 3), axis=-1), case(A(2, 3, 2), (0, 2)), case(A()), case(A(0, 2)),
+        case(A(2, 3), axis=()),
+    ),
+    np.fliplr: row(case(A(2, 3)), case(A(2, 3, 2)), case(A(0, 2))),
+    np.flipud: row(case(A(3)), case(A(2, 3)), case(A(0))),
+    np.rot90: row(
+        case(A(2, 3)), case(A(2, 3), 2), case(A(2, 3), k=3), case(A(2, 3), -1), case(A(2, 3), 4), case(A(2, 3, 2), 1, (2, 0)),
+        case(A(2, 3, 2), axes=(1, -1)), case(A(0, 2)),
+    ),
+    np.roll: row(
+        case(A(4), 1), case(A(4), -6), case(A(2, 3), 2), case(A(2, 3), 1, 0), case(A(2, 3), shift=-2, axis=-1),
+        case(A(2, 3), (1, 2), (0, 1)), case(A(2, 3), 1, axis=(0, 1)), case(A(2, 3), (1, 1), axis=1), case(A(0, 2), 1),
+        case(A(5), np.uint8(2)), case(A(2, 3), [1, 2], axis=[1, 0]), case(A(), 3),
+    ),
+    np.repeat: row(
+        case(A(3), 2), case(A(2, 3), 2), case(A(2, 3), 2, 0), case(A(2, 3), repeats=3, axis=-1), case(A(3), [0, 1, 2]), case(A(3), [2]),
+        case(A(2, 3), [2, 1], axis=0), case(A(2, 3), np.array([0, 2, 1]), 1), case(A(2, 3), 0), case(A(), 3), case(A(0, 2), 2),
+        case(A(2, 2), [1, 0, 2, 1]), case(A(2, 3), [0, 0], 0),
+    ),
+    np.tile: row(
+        case(A(3), 2), case(A(2, 3), 2), case(A(2, 3), (2, 1)), case(A(2, 3), (2, 1, 2)), case(A(3), reps=(2, 2)), case(A(2, 1, 2), 3),
+        case(A(), 3), case(A(), ()), case(A(2), 0), case(A(0, 2), 2), case(A(2, 3), [1]), case(A(2), (1,)), case(A(2, 3), ()),
+    ),
+    np.diag: row(
+        case(A(3)), case(A(2), 1), case(A(2), k=-1), case(A(3, 3)), case(A(2, 3), 1), case(A(3, 2), -1), case(A(0)), case(A(0, 2)),
+    ),
+    np.diagflat: row(case(A(3)), case(A(2, 2)), case(A(2), 1), case(A(2), k=-2), case(A()), case(A(0))),
+    **dict.fromkeys([np.tril, np.triu], row(
+        case(A(3, 3)), case(A(2, 3)), case(A(3, 2), 1), case(A(2, 3), k=-1), case(A(2, 2, 3)), case(A(3)), case(A(3), 1), case(A(0, 2)),
+    )),
+    np.vstack: row(
+        case([A(3), A(3)]), case([A(2, 3), A(3)]), case([A(), A(1)]), case([A(2, 3), A(1, 3)]), case((A(1, 2, 2), A(2, 2, 2))),
+        case([A(0, 2), A(2)]), case([A(2), [1, 2]]),
+    ),
+    np.hstack: row(
+        case([A(3), A(2)]), case([A(2, 3), A(2, 1)]), case([A(), A(2)]), case((A(2, 1, 2), A(2, 2, 2))), case([A(), A()]), case([A(0), A(2)]),
+        case([A(2), [1, 2]]), case([A(2, 0), A(2, 3)]),
+    ),
+    np.dstack: row(
+        case([A(3), A(3)]), case([A(2, 3), A(2, 3)]), case([A(2, 3), A(2, 3, 2)]), case([A(), A()]), case((A(1, 2, 2), A(1, 2, 1))),
+        case([A(0), A(0)]), case([A(2), [1, 2]]),
+    ),
+    np.column_stack: row(
+        case([A(3), A(3)]), case([A(3, 2), A(3)]), case((A(2, 1), A(2, 2))), case([A(), A()]), case([A(0), A(0)]), case([A(2), [1, 2]]),
+    ),
+    np.append: row(
+        case(A(3), A(2)), case(A(2, 3), A(1, 3), 0), case(A(2, 3), A(2, 1), axis=-1), case(A(2, 3), A()), case(A(2), 3.0), case([1, 2], A(2)),
+        case(A(0), A(2)), case(A(), A()),
+    ),
+    np.block: row(
+        case([A(2), A(3)]), case([[A(2, 2), A(2, 1)], [A(1, 2), A(1, 1)]]), case([[A(2, 2)], [A(2)]]), case(A(2, 3)),
+        case([A(), 1.0, A(2)]), case([A(1, 2, 1), A(1, 2, 2)]), case([[[A()], [A()]], [[A(1)], [A()]]]), case([[A(2), A(0)]]),
+    ),
+    np.insert: row(
+        case(A(3), 1, A()), case(A(3), 1, A(2)), case(A(2, 3), 1, A(3), axis=0), case(A(2, 3), 1, A(), 1), case(A(2, 3), -1, A(2), axis=1),
+        case(A(2, 3), [1], A(2, 2), axis=1), case(A(2, 3), [0, 2], A(2, 2), 1),
+        case(A(2, 3), [2, 0], A(), 1), case(A(4), slice(0, 3, 2), A(2)), case(A(3), np.array([True, False, True]), A(2)),
+        case(A(2, 3), 5, A()), case(A(3), [1, 1, 3], A(3)), case(A(3), [1, 2], 9.0), case(A(0), 0, A()), case(A(3), 1, [7.0, 8.0]),
+        case(A(3, 2), 1, A(2, 2), axis=0),
+    ),
+    np.delete: row(
+        case(A(4), 1), case(A(4), [0, 2]), case(A(2, 3), 1, axis=1), case(A(2, 3), slice(0, 1), 0), case(A(2, 3), 4), case(A(4), -1),
+        case(A(4), np.array([True, False, False, True])), case(A(2, 3), [0, 0, -1], axis=-1), case(A(3), []), case(A(2, 3), obj=[1], axis=-2),
+    ),
+    np.trim_zeros: row(case(A(4)), case(A(1), "f"), case(A(3), trim="B")),
+    np.resize: row(case(A(3), 5), case(A(2, 3), (2, 2)), case(A(2, 3), (3, 3)), case(A(), (2, 2)), case(A(3), new_shape=(0, 2)), case(A(2), ())),
+    np.vsplit: row(case(A(4, 2), 2), case(A(3, 2), [1]), call=joined(np.vsplit)),
+    np.hsplit: row(case(A(4), 2), case(A(2, 3), [1, 2]), case(A(2, 4, 1), 2), call=joined(np.hsplit)),
+    np.dsplit: row(case(A(1, 2, 4), 2), case(A(2, 1, 3), [1]), call=joined(np.dsplit)),
+    **present(unstack=row(case(A(2, 3)), case(A(2, 3), axis=-1), case(A(3)), call=joined(lambda *a, **k: np.unstack(*a, **k)))),
+    **dict.fromkeys([np.atleast_1d, np.atleast_2d, np.atleast_3d], row(
+        case(A()), case(A(3)), case(A(2, 3)), case(A(2, 1, 2)), case(A(1, 2, 1, 2)), case(A(0)), case(A(), A(2), A(2, 2)),
+    )),
+    np.broadcast_arrays: row(
+        case(A(3), A(2, 1)), case(A(), A(2, 2)), case(A(2, 3), A(2, 3)), case(A(3)), case(A(0), A(1)), call=joined(np.broadcast_arrays),
+    ),
+    np.meshgrid: row(
+        case(A(2), A(3)), case(A(2), A(3), indexing="ij"), case(A(2), A(3), A(2)), case(A(2), A(3), sparse=True), case(A(2)),
+        case(A(2), A(1), A(3), indexing="ij", sparse=True), case(A(2), A(3), copy=False), case(A(), A(2)), case(A(0), A(2)),
+        call=joined(np.meshgrid),
+    ),
+    np.pad: row(
+        case(A(3), 1), case(A(2, 3), ((1, 0), (0, 2))), case(A(2, 3), (1, 2), "constant", constant_values=((1.0, 2.0), (3.0, -1.0))),
+        case(A(2, 3), 1, mode="constant", constant_values=2), case(A(0, 2), 1), case(A(2, 3), 0), case(A(2), ((1, 2),)),
+        case(A(2, 3), ((1, 2), (0, 1)), "edge"), case(A(2, 3), (3, 5), "wrap"), case(A(2, 3), ((1, 4), (5, 1)), "reflect"),
+        case(A(2, 3), ((1, 4), (5, 1)), "symmetric"), case(A(2, 3), ((1, 4), (7, 1)), "reflect", reflect_type="odd"),
+        case(A(2, 3), ((1, 5), (7, 1)), "symmetric", reflect_type="odd"), case(A(1, 2), 2, "reflect", reflect_type="odd"),
+        case(A(1), (2, 1), "symmetric", reflect_type="odd"), case(A(1, 2), 1, "symmetric", reflect_type="even"),
+        case(A(2, 3), ((2, 3), (1, 2)), "linear_ramp"), case(A(2, 3), 2, "linear_ramp", end_values=((0.5, 1.0), (-2.0, 3.0))),
+        case(A(2, 3), ((2, 0), (1, 2)), "mean"), case(A(2, 4), 1, "mean", stat_length=((1, 2), (3, 9))),
+        *(case(A(2, 3), ((1, 1), (0, 2)), mode, stat_length=n) for mode in ("maximum", "minimum") for n in (None, 2)),
+        *since("2.3.0", case(A(2, 3), {-1: (1, 2)}), case(A(2, 3), {0: 1}, "edge")),
+    ),
+    np.apply_along_axis: row(
+        case(np.sort, 0, A(3, 2)), case(np.sum, -1, A(2, 3)), case(lambda row: row[:2] * row[1:], 1, A(2, 3, 2)), case(np.sum, 0, A(3)), case(np.outer, 1, A(2, 2), 2.0),
+    ),
+    np.apply_over_axes: row(case(np.sum, A(2, 3, 2), (0, 2)), case(np.mean, A(2, 3), 1), case(lambda a, axis: np.max(a, axis=axis, keepdims=True), A(2, 3), [0, -1])),
     # indexing
     operator.getitem: row(
         case(A(4), 1), case(A(4), -1), case(A(4), slice(1, 3)), case(A(4), slice(None, None, -2)), case(A(4), ...),
@@ -584,6 +703,22 @@ OPS: dict[Any, Row] = {
         **NO_HALF,
     ),
     np.linalg.cond: row(*(case(M(3, 3), p) for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc")), case(M(2, 3, 2)), **NO_HALF),
+    # fft
+    resized: row(case(A(3), (5,)), case(A(4, 3), (2, 5)), case(A(2), shape=(2,)), case(A(0, 2), (1, 1)), case(A(), ())),
+    **dict.fromkeys([np.fft.fft, np.fft.ifft], row(*FFT)),
+    np.fft.rfft: row(*FFT, **REAL),
+    np.fft.irfft: row(*FFT, case(A(3), 5), case(A(1), 1), **NO_HALF),
+    np.fft.hfft: row(*FFT, case(A(3), 5), **NO_HALF),
+    np.fft.ihfft: row(*FFT, **REAL),
+    **dict.fromkeys([np.fft.fftn, np.fft.ifftn], row(*FFTN, case(A(), axes=()), case(A(2, 1), axes=()), case(A(0, 2), axes=(1,)))),
+    np.fft.rfftn: row(*FFTN, **REAL),
+    np.fft.irfftn: row(*FFTN, case(A(2, 3), (2, 5), (0, 1)), **NO_HALF),
+    **dict.fromkeys([np.fft.fft2, np.fft.ifft2], row(*FFT2, case(A(2, 1), axes=()))),
+    np.fft.rfft2: row(*FFT2, **REAL),
+    np.fft.irfft2: row(*FFT2, **NO_HALF),
+    **dict.fromkeys([np.fft.fftshift, np.fft.ifftshift], row(
+        case(A(3)), case(A(2, 3)), case(A(2, 3), 1), case(A(2, 3, 2), axes=(0, -2)), case(A(0)), case(A(2, 3), axes=()),
+    )),
 }  # fmt: skip
 
 X = A(2, 3)
@@ -619,6 +754,9 @@ CONSTANT: dict[Any, Row] = {
     np.argsort: row(case(X), case(X, axis=0), case(X, axis=None)),
     np.argpartition: row(case(X, 1), case(X, 1, axis=0)),
     np.lexsort: row(case((A(3), A(3))), case(X, axis=0)),
+    **dict.fromkeys([np.diag_indices_from, np.tril_indices_from, np.triu_indices_from], row(case(A(3, 3)))),
+    np.unravel_index: row(case(np.array([1, 5]), (2, 3)), **REAL),
+    np.ravel_multi_index: row(case((ROWS, COLUMNS), (2, 3)), **REAL),
     np.isin: row(case(X, A(2)), case(X, [0.5], invert=True)),
     unique_places: row(case(A(3)), case(X, axis=1)),
     **dict.fromkeys([np.nonzero, np.flatnonzero, np.argwhere], row(case(X), case(A(0)))),
