@@ -9,7 +9,9 @@ import numpy as np
 
 import tinygrad_bp as bp
 
-from .measure import EAGER, FLOOR, ratios
+from .measure import COMPILED, EAGER, ratios, why_not
+
+FLOATS = "hand-written Python floats"
 
 
 def chain(x, n, sin=np.sin, tanh=np.tanh):
@@ -31,6 +33,48 @@ class Ours:
     def backward(self, y):
         y.backward()
         return self.x.grad
+
+
+class Compiled:
+    """The slope under bp.compile: all of it counts as backward."""
+
+    most = 10**3
+
+    def __init__(self):
+        self.slopes = {}
+
+    def forward(self, n):
+        if n not in self.slopes:
+            self.slopes[n] = bp.compile(bp.grad(lambda x: chain(x, n)))
+            for _ in range(3):
+                self.slopes[n](np.array(0.5))
+        return self.slopes[n]
+
+    def backward(self, slope):
+        return slope(np.array(0.5))
+
+
+class Jax:
+    """JAX, jit of the slope, float64: all of it counts as backward."""
+
+    most = 10**3
+
+    def __init__(self):
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+        self.jax, self.slopes = jax, {}
+
+    def forward(self, n):
+        if n not in self.slopes:
+            numpy = self.jax.numpy
+            self.slopes[n] = self.jax.jit(self.jax.grad(lambda x: chain(x, n, numpy.sin, numpy.tanh)))
+            self.slopes[n](0.5)
+        return self.slopes[n]
+
+    def backward(self, slope):
+        return float(slope(0.5))
 
 
 class Floor:
@@ -73,7 +117,7 @@ class Torch:
 
 
 class MyGrad:
-    """MyGrad, its memory guard off; its backward pass is recursive."""
+    """MyGrad, its memory guard off."""
 
     most = 10**4
 
@@ -142,21 +186,22 @@ def bytes_per_node(n):
 
 def _those_who_can(n):
     """({name: contender}, {name: why not}): checked against the floor at this length."""
-    makers = {FLOOR: Floor, EAGER: Ours, "PyTorch eager": Torch, "MyGrad": MyGrad, "HIPS autograd": Autograd}
+    makers = {
+        FLOATS: Floor, EAGER: Ours, COMPILED: Compiled, "PyTorch eager": Torch, "JAX jit": Jax, "MyGrad": MyGrad,
+        "HIPS autograd": Autograd,
+    }  # fmt: skip
     found, left_out = {}, {}
     for name, make in makers.items():
         if n > make.most:
+            left_out[name] = f"left out: run up to {make.most:,} nodes only"
             continue
         try:
             contender = make()
             slope = contender.backward(contender.forward(n))
-        except ImportError as error:
-            left_out[name] = f"left out: not installed ({error.name})"
+        except (ImportError, RecursionError) as error:
+            left_out[name] = why_not(error)
             continue
-        except RecursionError:
-            left_out[name] = "left out: RecursionError"
-            continue
-        if name == FLOOR:
+        if name == FLOATS:
             expected = slope
         np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-300, err_msg=name)
         found[name] = contender

@@ -66,14 +66,19 @@ def gathered(makers, arguments):
         try:
             make(*arguments).step()
             found[name] = make(*arguments)
-        except ImportError as error:
-            left_out[name] = f"not installed ({error.name or error})"
         except Exception as error:  # a peer that cannot run here is told, and the others go on
             if name in (FLOOR, EAGER):
                 raise
-            text = str(error).strip() or "no message"
-            left_out[name] = f"cannot run this: {type(error).__name__}: {text.splitlines()[0][:120]}"
+            left_out[name] = why_not(error)
     return found, left_out
+
+
+def why_not(error):
+    """One line on why a contender is left out."""
+    if isinstance(error, ImportError):
+        return f"left out: not installed ({error.name or error})"
+    text = str(error).strip() or "no message"
+    return f"left out: {type(error).__name__}: {text.splitlines()[0][:120]}"
 
 
 def environment():

@@ -80,7 +80,7 @@ def report(seconds, products, left_out):
         name: {"µs": float(np.median(seconds[name]) * 1e6), "ratio to hand-written": to_floor[name]}
         for name in seconds
     }
-    result |= {name: f"left out: {why}" for name, why in left_out.items()}
+    result |= left_out
     for mine in (COMPILED, EAGER):
         if mine in seconds:
             others = ratios(seconds, mine)
