@@ -469,6 +469,54 @@ def test_a_forward_that_closes_over_a_recorded_tensor_is_an_error():
         g(leaf(X))
 
 
+def once(forward, *rules, **grammar):
+    """(the primitive, a list that grows by an entry whenever its forward runs)"""
+    runs = []
+
+    def counted(*args):
+        runs.append(1)
+        return forward(*args)
+
+    return declared(functools.wraps(forward)(counted), *rules, **grammar), runs
+
+
+def test_two_plain_operands_and_a_forward_that_closes_over_a_recorded_tensor():
+    w = leaf(3.0)
+    f = declared(lambda x, y: x * w, lambda g, _y, _a, _b: g, lambda g, _y, _a, _b: g)
+    with pytest.raises(NotDifferentiable, match="used a Tensor that records without being given it"):
+        f(leaf(X), leaf(X))
+
+
+def test_locally_constant_results_of_one_and_of_two_operands_are_plain():
+    one, _ = once(lambda x: x > 1, lambda g, _y, _x: g)
+    two, _ = once(lambda x, y: x > y, lambda g, _y, _a, _b: g, None)
+    for y in (one(leaf(X)), two(leaf(X), 1.0)):
+        assert type(y) is np.ndarray
+        assert y.dtype == bool
+
+
+def test_a_forward_runs_once_whatever_it_returns():
+    several, runs = once(lambda x: (x * 2, x + 1), lambda g, _y, _x: 2 * g[0])
+    number, more = once(lambda x, y: float(np.sum(x * y)), lambda g, _y, _a, b: g * b, None)
+    pair, most = once(lambda x, y: (x * y, x), lambda g, _y, _a, b: g[0] * b, None)
+    x = leaf(X)
+    for y in (
+        np.sum(several(x)[0]),
+        number(x, np.full_like(X, 3.0)),
+        np.sum(pair(x, np.full_like(X, 4.0))[0]),
+    ):
+        y.backward()
+    np.testing.assert_array_equal(x.grad, np.full_like(X, 2.0 + 3.0 + 4.0))
+    assert len(runs) == len(more) == len(most) == 1
+
+
+def test_an_elementwise_rule_of_two_operands_gets_outlines():
+    f = declared(lambda x, y: x + y, lambda g, _y, _a, _b: g * _b.size, None, broadcasts="elementwise")
+    x = leaf(X)
+    np.sum(f(x, np.ones(X.shape))).backward()
+    np.testing.assert_array_equal(x.grad, np.full_like(X, X.size))
+
+
 # ---- the other entries of the registry -------------------------------------------------------------------
 
 

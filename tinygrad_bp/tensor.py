@@ -103,6 +103,12 @@ def refresh(t):
 
 LISTS = (list, tuple)
 ARRAYS = (np.ndarray, np.generic, DuckArray)
+_PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
+
+
+def _giving(y):
+    """A forward that has run already: for results that only `record` knows how to treat."""
+    return lambda *_: y
 
 
 def _without_lists(op, args):
@@ -170,15 +176,13 @@ def record_unary(op, x, forward):
         y = forward(a)
     except Exception as error:
         raise raised_in(error, op, (x,), NO_KEYWORDS)  # noqa: B904
-    if type(y) is Tensor:
+    if type(y) not in _PLAIN or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
+        if type(y) is not Tensor:
+            return record(op, (x,), {}, _giving(y))
         y = _result(y, op, node.level)
-    try:
-        shape, dtype = y.shape, y.dtype
-    except AttributeError:  # several outputs
-        return record(op, (x,), {}, forward)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
-    new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, shape, dtype, node.level)
+    new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level)
     if ambient.run is not None:
         return _adopted(_finish(y, new, (x,), ambient), op, (x,), NO_KEYWORDS, forward, a)
     result = Tensor._of(y, new)
@@ -210,10 +214,10 @@ def record_binary(op, a, b, forward):
         z = forward(x, y)
     except Exception as error:
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
-    if type(z) is Tensor and z._node is None:
-        z = z._data
-    elif not isinstance(z, ARRAYS):  # 1j times a float64, several outputs
-        return record(op, (a, b), {}, forward)
+    if type(z) not in _PLAIN or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
+        if type(z) is not Tensor:
+            return record(op, (a, b), {}, _giving(z))
+        z = _result(z, op, level)
     keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
     parents = (left, right)
     if op.elementwise or mask == 3:
@@ -275,6 +279,9 @@ def _unary(ufunc, operate):
     return lambda self: record_unary(REGISTRY[ufunc], self, operate)
 
 
+_COPIED = frozenset({list, tuple, bool, int, float, complex})
+
+
 class Tensor(ArrayMethods):
     """An ndarray that records what is computed from it, if `requires_grad`.
 
@@ -301,7 +308,7 @@ class Tensor(ArrayMethods):
             data = np.asarray(data, dtype)
             if data.dtype.kind not in "fciub":
                 raise TypeError(message("a Tensor holds numbers", got=f"dtype {data.dtype}"))
-        self._handle = data if type(data) is np.ndarray else None
+        self._handle = data if type(data) is np.ndarray and type(given) not in _COPIED else None
         self._data = data if self._handle is None else data.view()
         self._node = self._name = self._alias = None
         if type(given) is Tensor and shares(data, constant(given)):
@@ -356,7 +363,7 @@ class Tensor(ArrayMethods):
             if not kwargs and not op.together and len(args) == op.count:
                 if op.count == 1 and type(args[0]) is Tensor:
                     return record_unary(op, args[0], func)
-                if op.count == 2 and not op.view:
+                if op.count == 2 and not op.view and not op.elementwise:  # whose rules get Outlines, too
                     return record_binary(op, *args, func)
             if "out" not in kwargs:
                 return record(op, args, kwargs)

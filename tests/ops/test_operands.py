@@ -122,3 +122,14 @@ def test_clip_writes_only_where_it_is_told_to():
     np.clip(t, 0.0, 2.0, out=target)
     np.sum(target * 3.0).backward()
     np.testing.assert_array_equal(t.grad, [3.0, 0.0])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("number", [3, 3.0, True, 2 - 1j])
+def test_vdot_takes_python_numbers(shape, number):
+    x = bp.Tensor(np.full(shape, 2.0 + 1j), requires_grad=True)
+    z = bp.Tensor(np.full(shape, 2.0 + 1j), requires_grad=True)
+    np.real(np.vdot(x, number)).backward()
+    np.real(np.vdot(number, z)).backward()
+    np.testing.assert_array_equal(x.grad, np.full(shape, np.conj(number)))
+    np.testing.assert_array_equal(z.grad, np.full(shape, np.conj(number)))
