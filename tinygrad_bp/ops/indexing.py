@@ -23,6 +23,11 @@ def _names_once(index):
     )
 
 
+def flat(a, axis):
+    """(a, axis), where an axis of None means all of a in one."""
+    return (np.ravel(a), 0) if axis is None else (a, axis % np.ndim(a))
+
+
 @primitive
 def scatter(x, index, shape):
     """Zeros of `shape` with x added at `index`, as often as an element is named: getitem's transpose."""

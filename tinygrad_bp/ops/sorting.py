@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
-from .indexing import put, scatter
+from .indexing import flat, put, scatter
 
 
 @primitive
@@ -47,11 +47,6 @@ def _within(indices, n, mode):
     if mode == "raise":
         return indices
     return np.remainder(indices, n) if mode == "wrap" else np.clip(indices, 0, n - 1)
-
-
-def flat(a, axis):
-    """(a, axis), where an axis of None means all of a in one."""
-    return (np.ravel(a), 0) if axis is None else (a, axis % np.ndim(a))
 
 
 def _take(g, _y, _a, indices, axis=None, mode="raise"):
