@@ -307,3 +307,22 @@ def test_einsum_of_one_tensor_twice():
 @pytest.mark.filterwarnings("ignore:Arrays of 2-dimensional vectors are deprecated")
 def test_cross_products_in_a_plane(shapes):
     assert bp.gradcheck(np.cross, *[RNG.normal(size=shape) for shape in shapes], order=2)
+
+
+@pytest.mark.parametrize("f", [np.linalg.eigh, np.linalg.eig, np.linalg.svd, np.linalg.qr, np.linalg.slogdet])
+def test_compiled_factorizations(f):
+    """Named tuples in a recorded program, and in its rules."""
+    p = bp.Tensor(REAL, requires_grad=True)
+
+    def step(x):
+        p.grad = None
+        loss = np.sum(np.real(f(p * x)[1]) ** 2)
+        loss.backward()
+        return loss, p.grad
+
+    compiled = bp.compile(step)
+    for x in (1.0, 1.1, 1.2, 1.3):
+        value, gradient = compiled(np.float64(x))
+        expected = step(np.float64(x))
+        np.testing.assert_allclose(value, expected[0].data)
+        np.testing.assert_allclose(gradient, np.asarray(expected[1]))

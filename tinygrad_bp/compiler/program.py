@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..methods import like
+
 
 class Var:
     """A variable: its shape and dtype, whether it is an array or one of NumPy's scalars, its readable name."""
@@ -117,7 +119,7 @@ def mapped(x, new):
         found = new(x)
         return x if found is None else found
     if type(x) in (tuple, list):
-        return type(x)(mapped(part, new) for part in x)
+        return like(x, (mapped(part, new) for part in x))
     if type(x) is dict:
         return {k: mapped(v, new) for k, v in x.items()}
     if type(x) is slice:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import message
 from ..frames import users_frame, where
+from ..methods import like
 from ..primitive import DuckArray, Primitive
 from ..tensor import Tensor
 from .program import Call, Program, Var
@@ -170,7 +171,7 @@ def call(function, *args, **kwargs):
     if isinstance(value, (tuple, list)):
         outs = [program.new(part) for part in value]
         program.note(Call(function, _vars(args), _vars(kwargs), tuple(outs), several=True))
-        return type(value)(Tracer(program, part, var) for part, var in zip(value, outs))
+        return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
     if not isinstance(value, (np.ndarray, np.generic)):
         raise refuse(
             f"{_name(function)}, which gives Python {type(value).__name__} of traced values",
@@ -211,7 +212,7 @@ def _mapped(x, f):
     if type(x) is Tracer:
         return f(x)
     if type(x) in (list, tuple):
-        return type(x)(_mapped(part, f) for part in x)
+        return like(x, (_mapped(part, f) for part in x))
     if type(x) is dict:
         return {k: _mapped(v, f) for k, v in x.items()}
     if type(x) is slice:
