@@ -26,7 +26,7 @@ from ..views import leased, root_of
 from ..writes import unshare
 from .codegen import Linker
 from .passes import PASSES, generators, optimized
-from .source import source
+from .source import Named, source
 from .state import guard
 from .trace import Signature, Trace, store, tracing
 from .tracer import Untraceable
@@ -267,10 +267,18 @@ class Compiled:
         """The program of the latest replay, after the passes."""
         return self._last().program
 
+    @property
+    def programs(self):
+        """The latest program before the passes and after them; what has a name, such as W2 or z2, bears it."""
+        replay = self._last()
+        before = _without(replay.trace, replay.idle)
+        Named(replay.trace, before)
+        return before, replay.program
+
     def source(self) -> str:
         """The latest program as a module of plain NumPy: the step, with names of the user's and the book's."""
         replay = self._last()
-        return source(self, replay.trace, _without(replay.trace, replay.idle))
+        return source(self.__name__, Named(replay.trace, _without(replay.trace, replay.idle)))
 
     def save(self, file: str | os.PathLike) -> None:
         """Write `.source()` into a file, which runs with NumPy alone."""

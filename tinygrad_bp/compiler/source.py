@@ -31,19 +31,28 @@ QUIET = {np.add, np.subtract, np.multiply, np.matmul, np.dot, np.vdot, np.transp
          np.negative, np.square, np.maximum, operator.getitem}  # fmt: skip
 
 
-def source(step, trace, program: Program) -> str:
-    """The text of a module that defines the traced step; `program` is the trace's, but for idle gradients."""
-    title = identifier(getattr(step, "__name__", "step"))
-    title = "step" if "lambda" in title else title
-    program, cotangents = readable(program, cotangents_of(trace))
-    paths = [slot.path for slot in trace.slots]
-    book = Book(program, paths, cotangents)
-    written = {program.state[place] for place, _ in program.writes if type(place) is int}
-    used = {v for call in program.calls for v in call.inputs()} | set(program.outputs()) | written
-    state = [(v, path) for v, path in zip(program.state, paths) if v in used]
-    names, soft = names_of(program, state, book, cotangents)
-    helpers = Helpers({title, *names.values(), *soft.values()}, _body)
-    page = Page(program, names, soft, book.notes, helpers)
+class Named:
+    """What a reader sees of a traced `program`: it is tidied, its state has paths, and its Vars have names."""
+
+    def __init__(self, trace, program: Program):
+        self.program, cotangents = readable(program, cotangents_of(trace))
+        paths = [slot.path for slot in trace.slots]
+        book = Book(self.program, paths, cotangents)
+        self.notes = book.notes
+        self.written = {program.state[place] for place, _ in program.writes if type(place) is int}
+        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
+        self.state = [(v, path) for v, path in zip(program.state, paths) if v in used | self.written]
+        self.names, self.soft = names_of(self.program, self.state, book, cotangents)
+        for v, word in self.names.items():
+            v.name = word
+
+
+def source(title: str, named: Named) -> str:
+    """The text of a module that defines the step of this name."""
+    title = "step" if "lambda" in title else identifier(title)
+    program, state, written = named.program, named.state, named.written
+    helpers = Helpers({title, *named.names.values(), *named.soft.values()}, _body)
+    page = Page(program, named.names, named.soft, named.notes, helpers)
     lines = page.lines()
     given = ", ".join(
         [*(page.word(v) for v in (*program.inputs, *(v for v, _ in state))), *helpers.rngs.values()]

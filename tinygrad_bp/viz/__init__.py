@@ -7,6 +7,7 @@ imported only when a plot is asked for. Read `vertices.py` next.
 
 from .graph import graph
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
+from .program import program
 from .render import Picture, render
 from .textbook import draw_bp4, draw_cost, draw_demon, draw_paths, draw_spread, draw_weight
 
@@ -24,5 +25,6 @@ __all__ = [
     "plot_effort",
     "plot_learning_curve",
     "plot_step_errors",
+    "program",
     "render",
 ]
