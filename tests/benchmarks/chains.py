@@ -187,8 +187,8 @@ def bytes_per_node(n):
 def _those_who_can(n):
     """({name: contender}, {name: why not}): checked against the floor at this length."""
     makers = {
-        FLOATS: Floor, EAGER: Ours, COMPILED: Compiled, "PyTorch eager": Torch, "JAX jit": Jax, "MyGrad": MyGrad,
-        "HIPS autograd": Autograd,
+        FLOATS: Floor, EAGER: Ours, COMPILED: Compiled, "PyTorch eager": Torch, "JAX jit": Jax,
+        "MyGrad": MyGrad, "HIPS autograd": Autograd,
     }  # fmt: skip
     found, left_out = {}, {}
     for name, make in makers.items():

@@ -1,4 +1,4 @@
-"""W9: what a compiled step costs before it pays: seconds to the first replay, in eager steps; and memory peaks."""
+"""W9: what a compiled step costs before it pays: time to its first replay, in eager steps; and memory peaks."""
 
 import contextlib
 import os
@@ -101,7 +101,8 @@ def run():
                 except Exception as error:  # told, and the others go on
                     result[f"{name}: {peer}"] = why_not(error)
         three = {
-            FLOOR: _maker(floor, second_order.ByHand, task), EAGER: _maker(ours.Eager, second_order.Ours, task),
+            FLOOR: _maker(floor, second_order.ByHand, task),
+            EAGER: _maker(ours.Eager, second_order.Ours, task),
             COMPILED: make,
         }  # fmt: skip
         result[f"{name}: peak MB"] = {who: memory(one, task) / 1e6 for who, one in three.items()}

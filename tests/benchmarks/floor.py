@@ -1,4 +1,4 @@
-"""The floor: training steps as a careful person writes them in plain NumPy, as fast as NumPy was found to allow.
+"""The floor: training steps written by hand in plain NumPy, as fast as it was found to allow.
 
 Every buffer is preallocated and every result written into it; `a.dot(b, out)` costs less than
 `np.matmul(a, b, out=out)`; a bias gradient is a product with ones; the learning rate is multiplied
