@@ -71,7 +71,7 @@ def forward(task, parameters, x, functions):
 
 
 class Jax:
-    """JAX: the whole step under one jit, parameters donated; dispatched synchronously, which is quicker here."""
+    """JAX: the step under one jit, parameters donated; dispatched synchronously, the quicker way here."""
 
     def __init__(self, task):
         import jax

@@ -1,4 +1,4 @@
-"""The training steps that are timed: nets, batches, costs, and the numbers that every contender starts from."""
+"""The training steps that are timed: nets, batches, costs, and the numbers that all contenders start from."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +39,7 @@ class Task:
         return labels if self.cost == "classes" else np.eye(self.sizes[-1], dtype=self.dtype)[labels]
 
     def products(self):
-        """[(m, k, n)] of the matrix products in one step: forward, ∂C/∂w, and ∂C/∂a but for the first layer."""
+        """[(m, k, n)] of the products in one step: forward, ∂C/∂w, and ∂C/∂a but for the first layer."""
         m, found = self.batch, []
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
             found += [(m, n_in, n_out), (n_out, m, n_in)] + [(m, n_out, n_in)] * (i > 0)
