@@ -19,7 +19,11 @@ DIFFERENTIABLE = {
     "min": [lambda t: t.min(), lambda t: t.min(axis=-1)],
     "trace": [lambda t: t.trace(), lambda t: t.trace(offset=1)],
     "ravel": [lambda t: t.ravel(), lambda t: t.ravel("F"), lambda t: t.ravel(order="F")],
-    "flatten": [lambda t: t.flatten()],
+    "flatten": [lambda t: t.flatten(), lambda t: t.flatten("F")],
+    "repeat": [lambda t: t.repeat(2), lambda t: t.repeat([1, 0, 2], axis=1)],
+    "take": [lambda t: t.take([0, 4]), lambda t: t.take([1, 1], axis=0), lambda t: t.take([7], mode="wrap")],
+    "compress": [lambda t: t.compress([True, False, True]), lambda t: t.compress([False, True], axis=0)],
+    "diagonal": [lambda t: t.diagonal(), lambda t: t.diagonal(1)],
     "copy": [lambda t: t.copy()],
     "squeeze": [lambda t: t.reshape(1, 2, 3).squeeze(), lambda t: t.reshape(1, 2, 1, 3).squeeze(axis=2)],
     "swapaxes": [lambda t: t.swapaxes(0, 1)],
@@ -65,7 +69,8 @@ def test_methods_of_complex_tensors(name):
 CONSTANT = {
     "argmax": [lambda t: t.argmax(), lambda t: t.argmax(axis=1)],
     "argmin": [lambda t: t.argmin(0)],
-    "argsort": [lambda t: t.argsort(), lambda t: t.argsort(axis=0)],
+    "argsort": [lambda t: t.argsort(), lambda t: t.argsort(axis=0), lambda t: t.argsort(kind="stable")],
+    "argpartition": [lambda t: t.argpartition(1), lambda t: t.argpartition(1, axis=0)],
     "nonzero": [lambda t: t.nonzero()],
     "any": [lambda t: t.any(), lambda t: (t > 0).any(axis=1)],
     "all": [lambda t: t.all(), lambda t: (t > 0).all(0)],
@@ -88,32 +93,49 @@ OTHERS = [
     name
     for name, member in vars(ArrayMethods).items()
     if callable(member) and not name.startswith("_") and name not in {*DIFFERENTIABLE, *CONSTANT, "conjugate"}
-    if name not in ("numpy", "item", "zero_grad", "retain_grad", "sort")
+    if name not in ("numpy", "item", "zero_grad", "retain_grad", "choose", "put")
 ]
-ARGUMENTS = {"repeat": (2,), "take": ([0],), "compress": ([True],), "choose": ([A, A],)}
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_method_is_differentiated_or_names_the_function_that_lacks_a_rule(name):
-    arguments = ARGUMENTS.get(name, ())
-
     def call(a):
-        return getattr(a, name)(*arguments)
+        return getattr(a, name)()
 
     if getattr(np, name) in REGISTRY:
         assert bp.gradcheck(call, A, order=2)
     else:
         with pytest.raises(NotDifferentiable, match=f"{name} has no derivative rule yet"):
             call(bp.Tensor(A, requires_grad=True))
-    a = (A > 0).astype(int) if name == "choose" else A
-    np.testing.assert_array_equal(np.asarray(call(bp.Tensor(a))), call(a))
+    np.testing.assert_array_equal(np.asarray(call(bp.Tensor(A))), call(A))
+
+
+def test_choose_and_put_take_the_tensor_for_indices_and_for_the_target():
+    where = bp.Tensor((A > 0).astype(int))
+    np.testing.assert_array_equal(where.choose([A, 2 * A]).data, np.choose(where.data, [A, 2 * A]))
+    assert bp.gradcheck(lambda a, b: where.choose([a, b]), A, 2 * A)
+
+    def written(x):
+        t = x * 1.0
+        t.put([0, -1], x[0, :2] * 3.0)
+        return t
+
+    np.testing.assert_array_equal(written(bp.Tensor(A, requires_grad=True)).data, written(A))
+    assert bp.gradcheck(written, A, order=2)
 
 
 @pytest.mark.parametrize("axis", [-1, 0])
-def test_sort_works_in_place(axis):
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda t, axis: t.sort(axis=axis), lambda t, axis: t.sort(axis, kind="stable"), lambda t, axis: t.sort(axis, stable=True),
+        lambda t, axis: t.partition(1, axis=axis),
+    ],
+)  # fmt: skip
+def test_sort_and_partition_work_in_place(work, axis):
     def ordered(x):
         t = x * 1.0
-        assert t.sort(axis=axis) is None
+        assert work(t, axis) is None
         return t * np.arange(6.0).reshape(2, 3)
 
     np.testing.assert_array_equal(ordered(bp.Tensor(A, requires_grad=True)).data, ordered(A))

@@ -277,9 +277,9 @@ class ArrayMethods(DuckArray):
         """`np.reshape`; lengths may be given one by one."""
         return np.reshape(self, _axes(shape), order=order)
 
-    def flatten(self: Any):
+    def flatten(self: Any, order="C"):
         """A copy with one axis."""
-        return np.ravel(np.copy(self))
+        return np.ravel(np.copy(self), order=order)
 
     def transpose(self: Any, *axes):
         """`np.transpose`; axes may be given one by one, and are reversed by default."""
@@ -294,7 +294,9 @@ class ArrayMethods(DuckArray):
     take = _method(np.take)
     compress = _method(lambda a, condition, axis=None: np.compress(condition, a, axis))
     choose = _method(np.choose)
+    put = _method(np.put)
     argsort = _method(np.argsort)
+    argpartition = _method(np.argpartition)
     argmax = _method(np.argmax)
     argmin = _method(np.argmin)
     nonzero = _method(np.nonzero)

@@ -302,6 +302,24 @@ def _place(arr, mask, vals):
     assign(arr, where, _cycled(vals, int(where.sum())))
 
 
+def _putmask(a, mask, values):
+    if not _target(a, "np.putmask", values):
+        np.putmask(a, constants(mask), constants(values))
+    elif np.size(values):
+        where = np.reshape(np.asarray(constants(mask), bool), a.shape)
+        assign(a, where, _cycled(values, a.size)[where.ravel()])
+
+
+def _put_along_axis(arr, indices, values, axis=-1):
+    if not _target(arr, "np.put_along_axis", values):
+        np.put_along_axis(arr, constants(indices), constants(values), axis)
+        return
+    if axis is None:
+        raise TypeError(message("np.put_along_axis without an axis writes into a copy", do="use np.put"))
+    places = np.take_along_axis(np.arange(arr.size).reshape(arr.shape), constants(indices), axis)
+    assign(arr, np.unravel_index(places, arr.shape), values)
+
+
 def _fill_diagonal(a, val, wrap=False):
     if not _target(a, "np.fill_diagonal", val):
         np.fill_diagonal(a, constants(val), wrap=wrap)
@@ -327,8 +345,8 @@ def add_at(ufunc, a, indices, b):
 
 
 @upstairs
-def sort(t, axis=-1):
-    """t.sort(axis): the elements of t in order, in place."""
+def rearrange(t, function, *args, axis, **kwargs):
+    """function(t, …), which is np.sort or np.partition, in t's place."""
     if axis is None:
         raise TypeError(message("t.sort needs an axis", do="use np.sort(t, axis=None) for a flat copy"))
     order = np.argsort(constant(t), axis=axis)
@@ -341,6 +359,8 @@ for _fn, _f in (
     (np.copyto, _copyto),
     (np.put, _put_flat),
     (np.place, _place),
+    (np.putmask, _putmask),
+    (np.put_along_axis, _put_along_axis),
     (np.fill_diagonal, _fill_diagonal),
 ):
     REGISTRY[_fn] = Writer(_fn, _f)

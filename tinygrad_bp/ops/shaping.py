@@ -133,6 +133,10 @@ def _each(shape_of):
     return f
 
 
+def _astype(x, dtype, /, *, copy=True, device=None):
+    return x.astype(dtype) if copy or x.dtype != dtype else np.reshape(x, x.shape)
+
+
 def _broadcast_arrays(*args, subok=False):
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple(np.broadcast_to(a, shape) if np.shape(a) != shape else np.reshape(a, shape) for a in args)
@@ -284,7 +288,6 @@ defvjp(diagonal_of,      lambda g, _y, _d, shape, offset=0, axis1=0, axis2=1:
                              np.diagonal(g, offset, axis1, axis2))
 defvjp(np.copy,          lambda g, _y, _a, order="K": g)
 defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: g)
-defvjp(np.astype,        lambda g, _y, _x, _dtype, copy=True: g, None, view=True)
 defvjp(np.rollaxis,      _rollaxis_back, view=True)
 defvjp(np.flip,          lambda g, _y, _m, axis=None: np.flip(g, axis), view=True)
 defvjp(np.fliplr,        lambda g, _y, _m: np.fliplr(g), view=True)
@@ -326,6 +329,7 @@ composite(np.atleast_1d,  _each(lambda shape: shape or (1,)))
 composite(np.atleast_2d,  _each(lambda shape: (*(1,) * (2 - len(shape)), *shape)))
 composite(np.atleast_3d,  _each(lambda shape: ((1, 1, 1), (1, *shape, 1), (*shape, 1), shape)[min(len(shape), 3)]))
 composite(np.pad,         _pad)
+composite(np.astype,             _astype)
 composite(np.broadcast_arrays,   _broadcast_arrays)
 composite(np.meshgrid,           _meshgrid)
 composite(np.apply_along_axis,   _apply_along_axis, calls_back=True)
