@@ -1,4 +1,4 @@
-"""W9: what a compiled step costs before it pays: time to its first replay, in eager steps; and memory peaks."""
+"""W9: what compiling costs before it pays: time to the first replay, in eager steps; and memory peaks."""
 
 import contextlib
 import os
