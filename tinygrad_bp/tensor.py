@@ -379,7 +379,7 @@ class Tensor(ArrayMethods):
         """Write one value everywhere."""
         self[...] = value
 
-    def sort(self, axis=-1):
+    def sort(self, axis=-1, kind=None, *, stable=None):
         """Put the elements in order along `axis`, in place; `np.sort` gives a copy."""
         UPSTAIRS["rearrange"](self, np.sort, axis=axis, kind=kind, stable=stable)
 

@@ -348,11 +348,8 @@ def add_at(ufunc, a, indices, b):
 def rearrange(t, function, *args, axis, **kwargs):
     """function(t, …), which is np.sort or np.partition, in t's place."""
     if axis is None:
-        raise TypeError(message("t.sort needs an axis", do="use np.sort(t, axis=None) for a flat copy"))
-    order = np.argsort(constant(t), axis=axis)
-    grid = list(np.ogrid[tuple(slice(n) for n in t.shape)])
-    grid[axis] = order
-    store(t, t[tuple(grid)])
+        raise TypeError(message(f"t.{function.__name__} needs an axis", do=f"use np.{function.__name__}"))
+    store(t, function(t, *args, axis=axis, **kwargs), fresh=True)
 
 
 for _fn, _f in (
