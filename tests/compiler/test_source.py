@@ -257,6 +257,7 @@ FUNCTIONS = {
     "several": lambda x: {"a": np.split(x, [2]), "b": (x.astype(np.float32), x[None], np.array([1.5, -2.0]) * x[:2])},
     "sharing": lambda x: (np.where(x > 0, x, 0.0), np.clip(x, -0.5, None), np.stack([x, x * -1.0])),
     "kinks": bp.grad(lambda x: np.sum(np.where(x > 0, np.sqrt(np.abs(x)), 0) + F.relu(x))),
+    "transposes": lambda x: (np.exp(np.stack([x, 2 * x])).T @ np.ones((2, 3)), np.stack([x, x * x]).T.T[1]),
     "constants": lambda x: x * -2.0 + np.float64(1e-3) * x**2 + np.inf * np.sign(x) - (-x) ** 2,
 }  # fmt: skip
 
