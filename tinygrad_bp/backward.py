@@ -80,7 +80,7 @@ def shares(node, g, watch):
     except Exception as error:
         error.add_note(f"raised in the backward pass through {_place(node)}{_unkept(error)}")
         raise
-    watch.selected |= op.selects
+    watch.selected |= op.selects or "where" in kwargs
     return found
 
 
@@ -120,8 +120,9 @@ class Watch:
 
     def settle(self, g, share):
         plain = constant(share)
-        known = not isinstance(plain, DuckArray)  # a tracer has no values to look at
-        if known and not self.invalid and not np.isnan(np.add.reduce(plain, None)):
+        if not self.invalid and not (
+            plain.has_nan() if isinstance(plain, DuckArray) else np.isnan(np.add.reduce(plain, None))
+        ):
             return share
         self.invalid = False
         return np.where((g == 0) & np.isnan(share), 0.0, share)

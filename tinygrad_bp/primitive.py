@@ -32,6 +32,10 @@ class DuckArray:
     dtype: Any
     __array_function__: Callable
 
+    def has_nan(self):
+        """May there be a NaN among the values? A tracer, which has none to look at, may look later."""
+        return True
+
 
 class Outline:
     """What is known of an array whose value is not kept: shape, dtype, ndim, size."""

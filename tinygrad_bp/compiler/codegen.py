@@ -6,6 +6,7 @@ again), views of buffers and of parameters are taken once, and what remains of t
 NumPy per call, without Python objects being made. Read `jit.py` next.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,6 +121,8 @@ class Linker:
 
     def _commit_all(self, commits):
         self.lines.append("if flagged(): return None")
+        if self.program.looks_for_nan:
+            self._look_for_nan(commits)
         later = []
         new = {self.program.state[place] for place in commits.values()}
         for n, call in enumerate(self.program.calls):
@@ -141,6 +144,22 @@ class Linker:
                 later.append(f"{self._name('s', self.fixed[state])}[...] = {self._expression(v)}")
         self.lines += later
 
+    def _look_for_nan(self, commits):
+        """Lines that give up if there is a NaN in what is about to be returned or written."""
+        last = [call for call in self.program.calls if call.out in commits]
+        found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(self.program.outputs())
+        for v in found:
+            if (
+                v in commits
+                or v.dtype.kind not in "fc"
+                or v in self.program.state
+                or v in self.program.inputs
+            ):
+                continue
+            self.names["reduce_all"] = np.add.reduce
+            self.lines.append(f"if isnan(reduce_all({self._expression(v)}, None)): return None")
+            self.names["isnan"] = np.isnan
+
     # ---- one call --------------------------------------------------------------------------------------
 
     def _call(self, n, call):
@@ -152,14 +171,28 @@ class Linker:
             self.word[out] = f"v{len(self.word)}"
             left, right = (self._name("b", view) for view in self._flat_views(call))
             self.lines.append(f"{self.word[out]} = {left}.dot({right})")
+        elif call.function is np.mean and self._whole(call):
+            self.word[out] = f"v{len(self.word)}"
+            count = self._name("k", out.dtype.type(math.prod(call.args[0].shape)))
+            self.lines.append(
+                f"{self.word[out]} = {self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
+            )
+        elif call.function in REDUCTIONS and self._whole(call):
+            self.word[out] = f"v{len(self.word)}"
+            reduce = self._function(REDUCTIONS[call.function].reduce)
+            self.lines.append(f"{self.word[out]} = {reduce}({arguments[0]}, None)")
         elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
         elif type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs:
             place = self._buffer(n, call, reuse=True)
             self.lines.append(self._into(call, place))
         elif self._is_product(call):
-            place = self._buffer(n, call)
-            self.lines.append(f"{arguments[0]}.dot({arguments[1]}, {place})")
+            place = self._buffer(n, call, turned=self._turned(call))
+            if self._turned(call):
+                left, right = self._expression(call.args[0]), self._name("s", self.fixed[call.args[1]].T)
+                self.lines.append(f"{right}.dot({left}.T, {self._name('b', self.fixed[out].T)})")
+            else:
+                self.lines.append(f"{arguments[0]}.dot({arguments[1]}, {place})")
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
             place = self._buffer(n, call)
             reduce = self._function(REDUCTIONS[call.function].reduce)
@@ -181,6 +214,14 @@ class Linker:
         arguments = [*arguments, *(f"{k}={self._expression(v)}" for k, v in call.kwargs.items())]
         function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
         self.lines.append(f"{', '.join(words)} = {self._function(function)}({', '.join(arguments)})")
+
+    def _whole(self, call):
+        """Is it a reduction of a whole array of floats to a scalar of their dtype?"""
+        v = call.args[0]
+        plain = len(call.args) == 1 and all(x is None for x in call.kwargs.values())
+        return plain and type(v) is Var and v.is_array and not call.out.is_array and v.dtype == call.out.dtype and (
+            v.dtype.char in "fd" and 0 not in v.shape
+        )  # fmt: skip
 
     def _flat_views(self, call):
         """Both real operands of a vdot as flat views of their buffers, or None."""
@@ -215,7 +256,15 @@ class Linker:
 
     # ---- places ----------------------------------------------------------------------------------------
 
-    def _buffer(self, n, call, reuse=False):
+    def _turned(self, call):
+        """Is x wᵀ quicker as (w xᵀ)ᵀ? For few examples and long rows, in float32."""
+        x, w = call.args
+        turned = self.fixed.get(w) if type(x) is type(w) is Var else None
+        if turned is None or not turned.flags.f_contiguous or x.dtype != np.float32 or x in self.fixed:
+            return False
+        return len(x.shape) == 2 and 1 < x.shape[0] <= 16 and x.shape[1] >= 256
+
+    def _buffer(self, n, call, reuse=False, turned=False):
         out = call.out
         if reuse:
             for v in call.inputs():
@@ -233,12 +282,16 @@ class Linker:
             raw = np.empty(need, np.uint8)
             self.bytes += need
         self.owner[out] = raw
-        self.fixed[out] = raw[:need].view(out.dtype).reshape(out.shape)
+        array = raw[:need].view(out.dtype)
+        self.fixed[out] = array.reshape(out.shape[::-1]).T if turned else array.reshape(out.shape)
         return self._name("b", self.fixed[out])
 
     def _fits(self, v, out):
         array = self.fixed.get(v)
-        return array is not None and v in self.owner and array.shape == out.shape and array.dtype == out.dtype
+        return (
+            array is not None and v in self.owner and array.flags.c_contiguous
+            and array.shape == out.shape and array.dtype == out.dtype
+        )  # fmt: skip
 
     def _only(self, v, call):
         """Does the call see this memory through v alone?"""

@@ -240,7 +240,9 @@ def _rate(use, v, factor):
 
 def _linear(use, v):
     """Is the call linear in v, whatever else it takes?"""
-    if use.function in (np.dot, np.matmul, np.multiply) or (use.function is np.true_divide and use.args[0] is v):
+    if use.function in (np.dot, np.matmul, np.multiply) or (
+        use.function is np.true_divide and use.args[0] is v
+    ):
         return _floats(use) and not use.kwargs
     return use.function in (np.transpose, np.reshape, np.sum, np.negative) and v in use.args and _floats(use)
 
@@ -263,7 +265,25 @@ def _with_rates(program, factor):
     return dead_code(_renamed(replace(program, calls=calls), new))
 
 
-PASSES = (inlined, dead_code, folded, common, scaled, products, rates, scalars, dead_code)
+def masks(program: Program) -> Program:
+    """With products of floats and truth values as products of floats, which NumPy has quick loops for."""
+    calls: list[Call] = []
+    floats: dict[Var, Var] = {}
+    for call in program.calls:
+        if call.function is np.multiply and len(call.args) == 2 and call.out.is_array and not call.kwargs:
+            truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
+            if len(truth) == 1 and call.out.dtype.kind == "f":
+                (v,) = truth
+                if v not in floats:
+                    floats[v] = Var(v.number, np.empty(v.shape, call.out.dtype))
+                    calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
+                if floats[v].dtype == call.out.dtype:
+                    call = call.replaced({v: floats[v]})
+        calls.append(call)
+    return replace(program, calls=calls)
+
+
+PASSES = (inlined, dead_code, folded, common, scaled, products, rates, masks, scalars, dead_code)
 
 
 def optimized(program: Program, passes=PASSES) -> Program:

@@ -81,6 +81,7 @@ class Program:
     results: list[Var] = field(default_factory=list)
     writes: list[tuple[int, Any]] = field(default_factory=list)
     count: int = 0
+    looks_for_nan: bool = False  # a NaN of the forward pass may have met a zero cotangent
 
     def new(self, value: Any) -> Var:
         """A Var like `value`."""

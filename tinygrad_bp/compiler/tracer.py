@@ -50,6 +50,11 @@ class Tracer(DuckArray):
     real = property(lambda self: call(np.real, self))
     imag = property(lambda self: call(np.imag, self))
 
+    def has_nan(self):
+        """No; but the program will look at what it computes from here, and give up if there is one."""
+        self.program.looks_for_nan = True
+        return False
+
     def __len__(self):
         return len(self.value)
 
