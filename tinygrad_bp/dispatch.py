@@ -5,6 +5,8 @@ is made of; what is locally constant gives plain arrays; a writer writes; all el
 says what to do. Read `writes.py` next.
 """
 
+import sys
+
 import numpy as np
 
 from .errors import no_rule
@@ -15,10 +17,17 @@ from .tensor import Tensor, bare, record, refresh, tensors_in, wrap
 from .views import View, shares
 
 
+def _of_scipy(fn):
+    """The entry of a function of SciPy's: their rules are loaded when the first of them is met."""
+    if "scipy.special" in sys.modules:
+        from .ops import special  # noqa: F401
+    return REGISTRY.get(fn)
+
+
 @upstairs
 def dispatch(fn, args, kwargs):
     """What NumPy calls for every function of a Tensor: look fn up and do as its entry says."""
-    entry = REGISTRY.get(fn)
+    entry = REGISTRY.get(fn) or _of_scipy(fn)
     if type(entry) is Op and "out" not in kwargs:
         return record(entry, args, kwargs)
     if type(entry) is Writer:

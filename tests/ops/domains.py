@@ -5,6 +5,7 @@ a list of cases; a case is operands and keywords; an operand is an `Array` (draw
 its elements well apart, so that kinks and ties lie between them), a list of these, or a constant.
 """
 
+import importlib.util
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -203,6 +204,46 @@ FFT2 = [
     case(A(2, 3)), case(A(2, 3, 2)), case(A(2, 3), (3, 2)), case(A(3, 2, 2), (2, 5), (0, 2), "ortho"), case(A(4, 2), axes=(1, 0)),
     case(A(3, 2), norm="forward"),
 ]  # fmt: skip
+
+
+def special_rows():
+    """The rows of scipy.special's functions, where SciPy is installed."""
+    if importlib.util.find_spec("scipy") is None:
+        return {}
+    from scipy import special as s
+
+    from tinygrad_bp.ops.special import log_moment, polygamma
+
+    def orders(*given, **settings):
+        """A row for f(order, z) with constant orders."""
+        several = case([[-1.0], [0], [2]], Array((2,), *few))
+        return row(*(case(v, Array(shape, *few)) for v in given for (shape,) in SHAPES), several, **settings)
+
+    few, unit, wide = (0.3, 2.5), (0.05, 0.95), (0.3, 6.0)
+    return {
+        **dict.fromkeys([s.gamma, s.gammaln, s.loggamma, s.psi], elementwise(wide, **REAL)),
+        polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
+        **dict.fromkeys([s.beta, s.betaln], elementwise(few, wide)),
+        s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
+        **dict.fromkeys([s.gammainc, s.gammaincc], Row([*elementwise(wide, wide).cases, case(2, Array((3,), *few)), case(Array((3,), *unit), Array((3,), *few))])),
+        **dict.fromkeys([s.gammaincinv, s.gammainccinv], elementwise((0.8, 4.0), (0.1, 0.9))),
+        log_moment: elementwise((1.1, 6.0), wide, keywords=[{"k": k} for k in (0, 1, 2)], **REAL, **NO_HALF),
+        **dict.fromkeys([s.erf, s.erfc, s.erfi, s.erfcx, s.ndtr, s.log_ndtr], elementwise((-1.5, 1.5))),
+        **dict.fromkeys([s.erfinv, s.logit], elementwise(unit)),
+        **dict.fromkeys([s.erfcinv, s.ndtri], elementwise((0.1, 0.9))),
+        **dict.fromkeys([s.exp1, s.expi], elementwise(few)),
+        **dict.fromkeys([s.expit, s.log_expit, s.exp2, s.exp10, s.cosm1, s.expm1], elementwise(ANY)),
+        **dict.fromkeys([s.log1p, s.cbrt, s.entr], elementwise(few)),
+        **dict.fromkeys([s.xlogy, s.xlog1py], Row([*elementwise(ANY, few).cases, case(2.0, Array((3,), *few)), case(A(3), 2)])),
+        **dict.fromkeys([s.rel_entr, s.kl_div], elementwise(few, few)),
+        **dict.fromkeys([s.j0, s.j1, s.i0, s.i1, s.i0e, s.i1e], elementwise(ANY)),
+        **dict.fromkeys([s.y0, s.y1, s.k0, s.k1, s.k0e, s.k1e], elementwise(few)),
+        **dict.fromkeys([s.jv, s.yv, s.iv, s.kv, s.kve], orders(0.5, 2)),
+        **dict.fromkeys([s.hankel1, s.hankel2], orders(0.5, 2)),
+        **dict.fromkeys([s.ive, s.jve, s.yve], orders(0.5, 2, **REAL)),
+        **dict.fromkeys([s.yn, s.kn], orders(2, 0)),
+    }  # fmt: skip
+
 
 OPS: dict[Any, Row] = {
     # arithmetic
@@ -719,6 +760,7 @@ OPS: dict[Any, Row] = {
     **dict.fromkeys([np.fft.fftshift, np.fft.ifftshift], row(
         case(A(3)), case(A(2, 3)), case(A(2, 3), 1), case(A(2, 3, 2), axes=(0, -2)), case(A(0)), case(A(2, 3), axes=()),
     )),
+    **special_rows(),
 }  # fmt: skip
 
 X = A(2, 3)

@@ -271,9 +271,10 @@ def test_dtypes_are_kept(f, exact_dtypes):
 @every(Op, that=broadcasts)
 def test_broadcasting(f):
     """∂ of an argument that was broadcast is the sum of ∂ over its copies."""
-    call, operands, keywords = next(iter(drawn(f, np.float64)))
-    domains = [operand for operand in row_of(f).cases[0].operands if isinstance(operand, Array)]
-    n_shapes = len(operands)
+    call, _, keywords = next(iter(drawn(f, np.float64)))
+    given_operands = row_of(f).cases[0].operands
+    domains = [operand for operand in given_operands if isinstance(operand, Array)]
+    n_shapes = len(domains) + (f is np.where)
 
     @given(
         mutually_broadcastable_shapes(num_shapes=n_shapes, max_dims=4, max_side=3, min_side=0),
@@ -282,13 +283,20 @@ def test_broadcasting(f):
     def check(shapes, seed):
         rng = np.random.default_rng(seed)
         *shapes, whole = *shapes.input_shapes, shapes.result_shape
-        condition = [rng.random(shapes.pop(0)) < 0.5] if f is np.where else []
+        condition = rng.random(shapes.pop(0)) < 0.5 if f is np.where else None
+
+        def of_arrays(*xs):
+            """The call with xs in the places of its arrays, the condition of where among the others."""
+            xs = iter(xs)
+            others = given_operands if condition is None else [condition, *domains]
+            return call(*[next(xs) if isinstance(o, Array) else o for o in others], **keywords)
+
         small = [Array(shape, d.low, d.high).draw(rng, np.float64) for shape, d in zip(shapes, domains)]
-        y, pullback = bp.vjp(lambda *xs: call(*condition, *xs, **keywords), *small)
+        y, pullback = bp.vjp(of_arrays, *small)
         assert y.shape == whole
         g = cotangent(y, rng)
         big = [np.broadcast_to(x, whole) for x in small]
-        copies = bp.vjp(lambda *xs: call(*condition, *xs, **keywords), *big)[1](g)
+        copies = bp.vjp(of_arrays, *big)[1](g)
         for x, found, copy in zip(small, pullback(g), copies):
             lead = copy.ndim - x.ndim
             axes = tuple(i for i in range(copy.ndim) if i < lead or x.shape[i - lead] == 1)
