@@ -10,6 +10,7 @@ derivatives nest without any flag that says whose they are. Read `backward.py` n
 """
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -169,8 +170,10 @@ def record_unary(op, x, forward):
     """`record` for one Tensor and no keywords: the common case, without the general one's loops."""
     node = x._node
     ambient = _ambient()
-    if node is None or node.level <= ambient.blocked:
+    if node is None or node.level < 0 or (op.view and node.level <= ambient.blocked):
         return record(op, (x,), {}, forward)
+    if node.level <= ambient.blocked:
+        return wrap(_run(forward, op, (constant(x),), NO_KEYWORDS, (x,)))
     a = x._data
     try:
         y = forward(a)
@@ -191,7 +194,8 @@ def record_unary(op, x, forward):
 
 def record_binary(op, a, b, forward):
     """`record` for two operands, no keywords, and a result that is no view."""
-    left = right = None
+    left: Any = None
+    right: Any = None
     x, y = a, b
     if type(a) is Tensor:
         left, x = a._node, a._data
@@ -199,17 +203,12 @@ def record_binary(op, a, b, forward):
         right, y = b._node, b._data
     if (left is None and right is None) or type(x) in LISTS or type(y) in LISTS:
         return record(op, (a, b), {}, forward)
-    if left is None:
-        level, mask = right.level, 2
-    else:
-        level, mask = left.level, 1
-        if right is not None:
-            mask = 3
-            if right.level != level:
-                return record(op, (a, b), {}, forward)
+    level, mask = (right.level, 2) if left is None else (left.level, 1 if right is None else 3)
     ambient = _ambient()
-    if level <= ambient.blocked:
+    if level < 0 or (mask == 3 and right.level != level):
         return record(op, (a, b), {}, forward)
+    if level <= ambient.blocked:
+        return wrap(_run(forward, op, (constant(a), constant(b)), NO_KEYWORDS, (a, b)))
     try:
         z = forward(x, y)
     except Exception as error:
@@ -364,7 +363,7 @@ class Tensor(ArrayMethods):
                 if op.count == 1 and type(args[0]) is Tensor:
                     return record_unary(op, args[0], func)
                 if op.count == 2 and not op.view and not op.elementwise:  # whose rules get Outlines, too
-                    return record_binary(op, *args, func)
+                    return record_binary(op, args[0], args[1], func)
             if "out" not in kwargs:
                 return record(op, args, kwargs)
         return UPSTAIRS["dispatch"](func, args, kwargs)

@@ -489,3 +489,31 @@ def test_a_call_that_gives_up_has_happened_once():
     np.testing.assert_array_equal(last, X * TRACES)
     run(X)
     assert total.item() == count[0] == TRACES + 1
+
+
+def test_state_that_is_swapped_and_old_values_that_are_returned():
+    state = {"a": np.arange(3.0), "b": np.arange(3.0) * 10, "c": np.ones(3)}
+    p, q = leaf([1.0, 2.0]), leaf([3.0, 5.0])
+
+    def step(x):
+        old = state["c"]
+        state["a"], state["b"] = state["b"], state["a"]
+        state["c"] = state["c"] * 2 + x
+        with bp.no_grad():
+            p_old = p * 1.0
+            p.data = q.data * 0.5
+            q.data = p_old.data + q.data
+        return old, state["c"][::2]
+
+    twin = {k: v.copy() for k, v in state.items()}, p.data.copy(), q.data.copy()
+    eager = [step(np.ones(3)) for _ in range(8)] + [(state["a"].copy(), state["b"].copy(), p.data, q.data)]
+    state.update(twin[0])
+    p.data, q.data = twin[1:]
+    compiled = bp.compile(step)
+    found = [compiled(np.ones(3)) for _ in range(8)] + [
+        (state["a"].copy(), state["b"].copy(), p.data, q.data)
+    ]
+    assert compiled.stats["replays"] >= 4
+    for ours, theirs in zip(found, eager, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)

@@ -61,7 +61,7 @@ class Linker:
         self.owner: dict[Var, np.ndarray] = {}  # of a buffered variable: the raw memory
         self.base: dict[Var, Var] = {}  # of a view: whose memory it sees
         self.bytes = 0
-        self.scalars: list[tuple] = []  # (place, value) of state that is no array of ours
+        self.scalars: list[tuple[Any, str]] = []  # (place, words) of state that is no array of ours
         self.last = self._last_uses()
 
     def link(self) -> Linked:
@@ -74,8 +74,8 @@ class Linker:
             if call.out not in commits:
                 self._call(n, call)
         self._commit_all(commits)
-        results = ", ".join(self._expression(v) for v in self.program.results)
-        scalars = ", ".join(self._expression(v) for _, v in self.scalars)
+        results = ", ".join(self.results)
+        scalars = ", ".join(words for _, words in self.scalars)
         body = "\n    ".join([*self.lines, f"return [{results}], [{scalars}]"])
         parameters = [*inputs, *(f"{name}={name}" for name in self.names)]
         text = f"def run({', '.join(parameters)}):\n    {body}\n"
@@ -120,29 +120,39 @@ class Linker:
         return commits
 
     def _commit_all(self, commits):
+        """The lines that write to the state: after all that reads it, and after all that may give up."""
         self.lines.append("if flagged(): return None")
         if self.program.looks_for_nan:
             self._look_for_nan(commits)
-        later = []
-        new = {self.program.state[place] for place in commits.values()}
+        written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
+        in_place, later = [], []
         for n, call in enumerate(self.program.calls):
             if call.out not in commits:
                 continue
             old = self.program.state[commits[call.out]]
-            reads = [v for v in call.inputs() if self.base.get(v, v) in new and v is not old]
-            place = self._name("s", self.fixed[old])
-            if reads:  # another parameter's old value: keep the new one aside
-                self._call(n, call)
-                later.append(f"{place}[...] = {self.word[call.out]}")
+            if any(self.base.get(v, v) in written and v is not old for v in call.inputs()):
+                self._call(n, call)  # it needs another place's old value
+                later.append(f"{self._name('s', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
-                self.lines.append(self._into(call, place))
+                in_place.append((call, self._name("s", self.fixed[old])))
+        self.results = [self._kept(v, written) for v in self.program.results]
         for place, v in self.program.writes:
             state = self.program.state[place] if isinstance(place, int) else None
             if state not in self.fixed:
-                self.scalars.append((place, v))
+                self.scalars.append((place, self._kept(v, written)))
             elif v not in commits:
-                later.append(f"{self._name('s', self.fixed[state])}[...] = {self._expression(v)}")
-        self.lines += later
+                later.append(f"{self._name('s', self.fixed[state])}[...] = {self._kept(v, written)}")
+        self.lines += [*(self._into(call, place) for call, place in in_place), *later]
+
+    def _kept(self, v, written):
+        """The words for a value; for an old one of state that is written to, those of a copy made before."""
+        words = self._expression(v)
+        if type(v) is not Var or self.base.get(v, v) not in written or not v.is_array:
+            return words
+        kept = f"v{len(self.word)}"
+        self.word[Var(0, np.empty(()))] = kept
+        self.lines.append(f"{kept} = {words}.copy()")
+        return kept
 
     def _look_for_nan(self, commits):
         """Lines that give up if there is a NaN in what is about to be returned or written."""
@@ -167,20 +177,10 @@ class Linker:
         if is_view(call) and self._take_view(call):
             return
         arguments = [self._expression(a) for a in call.args]
-        if call.function is np.vdot and self._flat_views(call):
+        number = self._number(call, arguments)
+        if number is not None:
             self.word[out] = f"v{len(self.word)}"
-            left, right = (self._name("b", view) for view in self._flat_views(call))
-            self.lines.append(f"{self.word[out]} = {left}.dot({right})")
-        elif call.function is np.mean and self._whole(call):
-            self.word[out] = f"v{len(self.word)}"
-            count = self._name("k", out.dtype.type(math.prod(call.args[0].shape)))
-            self.lines.append(
-                f"{self.word[out]} = {self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
-            )
-        elif call.function in REDUCTIONS and self._whole(call):
-            self.word[out] = f"v{len(self.word)}"
-            reduce = self._function(REDUCTIONS[call.function].reduce)
-            self.lines.append(f"{self.word[out]} = {reduce}({arguments[0]}, None)")
+            self.lines.append(f"{self.word[out]} = {number}")
         elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
         elif type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs:
@@ -205,6 +205,18 @@ class Linker:
         else:
             self._plainly(call, arguments)
         self._release(n, call)
+
+    def _number(self, call, arguments):
+        """The words of a product or reduction to a number, in the quickest way to call it; None for others."""
+        if call.function is np.vdot and self._flat_views(call):
+            left, right = (self._name("b", view) for view in self._flat_views(call))
+            return f"{left}.dot({right})"
+        if call.function is np.mean and self._whole(call):
+            count = self._name("k", call.out.dtype.type(math.prod(call.args[0].shape)))
+            return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
+        if call.function in REDUCTIONS and self._whole(call):
+            return f"{self._function(REDUCTIONS[call.function].reduce)}({arguments[0]}, None)"
+        return None
 
     def _plainly(self, call, arguments):
         words = []
