@@ -414,7 +414,7 @@ OPS: dict[Any, Row] = {
         case([A(2, 3), A(2, 3)]), case([A(2, 3), A(2, 3)], axis=1), case([A(2, 3)] * 3, axis=-1), case([A()] * 3),
         case([A(0)] * 2, -2), case([A(3), np.ones(3, np.int8)], axis=1), case((A(2), A(2))),
     ),
-    np.astype: row(case(A(2, 3), np.complex128), case(A(), np.complex128), case(A(0), np.complex128, copy=False)),
+    np.astype: row(case(A(2, 3), np.complex128), case(A(0), np.complex128, copy=False), *since("2.4.0", case(A(), np.complex128))),
     np.rollaxis: row(
         case(A(1, 2, 3), 2), case(A(1, 2, 3), 0, 2), case(A(1, 2, 3), -1, start=1), case(A(1, 2, 3), 0, -1), case(A(1, 2, 3), 1, 3),
         case(A(2, 3), axis=1, start=1), case(A(2, 0), 1),
@@ -432,7 +432,7 @@ OPS: dict[Any, Row] = {
     np.roll: row(
         case(A(4), 1), case(A(4), -6), case(A(2, 3), 2), case(A(2, 3), 1, 0), case(A(2, 3), shift=-2, axis=-1),
         case(A(2, 3), (1, 2), (0, 1)), case(A(2, 3), 1, axis=(0, 1)), case(A(2, 3), (1, 1), axis=1), case(A(0, 2), 1),
-        case(A(5), np.uint8(2)), case(A(2, 3), [1, 2], axis=[1, 0]), case(A(), 3),
+        *since("2.4.0", case(A(5), np.uint8(2))), case(A(2, 3), [1, 2], axis=[1, 0]), case(A(), 3),
     ),
     np.repeat: row(
         case(A(3), 2), case(A(2, 3), 2), case(A(2, 3), 2, 0), case(A(2, 3), repeats=3, axis=-1), case(A(3), [0, 1, 2]), case(A(3), [2]),
@@ -476,7 +476,7 @@ OPS: dict[Any, Row] = {
     np.insert: row(
         case(A(3), 1, A()), case(A(3), 1, A(2)), case(A(2, 3), 1, A(3), axis=0), case(A(2, 3), 1, A(), 1), case(A(2, 3), -1, A(2), axis=1),
         case(A(2, 3), [1], A(2, 2), axis=1), case(A(2, 3), [0, 2], A(2, 2), 1),
-        case(A(2, 3), [2, 0], A(), 1), case(A(4), slice(0, 3, 2), A(2)), case(A(3), np.array([True, False, True]), A(2)),
+        case(A(2, 3), [2, 0], A(), 1), case(A(4), slice(0, 3, 2), A(2)), *since("2.4.0", case(A(3), np.array([True, False, True]), A(2))),
         case(A(2, 3), 5, A()), case(A(3), [1, 1, 3], A(3)), case(A(3), [1, 2], 9.0), case(A(0), 0, A()), case(A(3), 1, [7.0, 8.0]),
         case(A(3, 2), 1, A(2, 2), axis=0),
     ),
@@ -812,4 +812,13 @@ CONSTANT: dict[Any, Row] = {
     np.array2string: row(case(X), case(A(), precision=2)),
     **dict.fromkeys([np.array_repr, np.array_str], row(case(X))),
     **dict.fromkeys([np.shares_memory, np.may_share_memory], row(case(X, X))),
+    np.can_cast: row(case(X, np.float32), case(A(), "c16")),
+    np.common_type: row(case(X, A())),
+    np.min_scalar_type: row(case(X), case(A())),
+    **dict.fromkeys([np.packbits, np.unpackbits], row(case(np.array([1, 0, 1], np.uint8)))),
+    np.busday_count: row(case("2020-01", "2020-02", [1, 1, 1, 1, 0, 0, 0])),
+    np.busday_offset: row(case(np.array(["2020-01-03"], "M8[D]"), 1)),
+    **dict.fromkeys([np.is_busday, np.datetime_as_string], row(case(np.array(["2020-01-03"], "M8[D]")))),
+    **dict.fromkeys([np.save, np.savetxt, np.savez, np.savez_compressed], row(case(io.BytesIO(), X))),
+    **{f: row(case(X, A(2))) for name, f in vars(np).items() if name == "in1d"},
 }

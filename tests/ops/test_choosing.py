@@ -239,7 +239,7 @@ REFUSED = {
     "pad, function": (lambda t: np.pad(t, 1, lambda *a: None), "mode=<function"),
     "union1d": (lambda t: np.union1d(t, t), "np.unique"),
     "unique_values": (np.unique_values, "np.unique"),
-    "unique, unsorted": (lambda t: np.unique(t, sorted=False), "sorted=False"),
+    "unique, unsorted": (lambda t: np.unique(t, sorted=False), "sorted"),
     "choose": (lambda t: np.choose([0, 1], [t, t], np.zeros(2)), "as out="),
     "compress": (lambda t: np.compress([True], t, 0, np.zeros(1)), "as out="),
     "put_along_axis": (lambda t: np.put_along_axis(t * 1.0, np.array([0]), 1.0, None), "np.put"),

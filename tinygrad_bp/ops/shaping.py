@@ -79,10 +79,12 @@ def diagonal_of(d, shape, offset=0, axis1=0, axis2=1):
 
 def _split(ary, indices_or_sections, axis=0):
     """The slices that np.split names, each a view."""
-    axis = np.lib.array_utils.normalize_axis_index(axis, ary.ndim)
-    places = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
-    lead = (slice(None),) * axis
-    return [ary[(*lead, slice(place[0], place[-1] + 1) if place.size else slice(0, 0))] for place in places]
+    lead, n, cuts = (slice(None),) * (axis % ary.ndim), ary.shape[axis], indices_or_sections
+    if np.ndim(cuts) == 0:
+        parts = max(int(cuts), 1)  # if it is less, NumPy says so
+        each, longer = divmod(n, parts)
+        cuts = [i * each + min(i, longer) for i in range(1, parts)]
+    return [ary[(*lead, slice(start, stop))] for start, stop in zip((0, *cuts), (*cuts, n))]
 
 
 def _split_along(axis):
@@ -96,7 +98,8 @@ def _unroll(g, _y, _a, shift=0, axis=None):
 
 def _rollaxis_back(g, _y, _a, axis=0, start=0):
     axis, start = axis % _a.ndim, start + _a.ndim * (start < 0)
-    return np.moveaxis(g, start - (axis < start), axis)
+    moved = start - (axis < start)
+    return np.rollaxis(g, moved, axis + (moved < axis))
 
 
 def _repeat(g, _y, _a, repeats=1, axis=None):

@@ -25,21 +25,16 @@ def unique_places(a, axis=None, equal_nan=True):
     return np.unique(a, True, True, True, axis, equal_nan=equal_nan)[1:]
 
 
-def _order(a, axis):
-    return np.argsort(a, axis=axis, kind="stable")
-
-
 def _sort(g, _y, a, axis=-1, kind=None, order=None, *, stable=None):
-    if axis is None:
-        return np.reshape(unsort(g, _order(a, None)), a.shape)
-    return unsort(g, _order(a, axis), axis)
+    places = np.argsort(a, axis=axis, kind="stable")
+    return unsort(g, places, axis) if axis is not None else np.reshape(unsort(g, places), a.shape)
 
 
 def _partition(g, y, a, kth=None, axis=-1, kind="introselect", order=None):
     """NumPy leaves open how a partition orders its two parts; sorting both y and a tells."""
     if axis is None:
         return np.reshape(_partition(g, y, np.ravel(a)), a.shape)
-    return unsort(np.take_along_axis(g, _order(y, axis), axis), _order(a, axis), axis)
+    return unsort(np.take_along_axis(g, np.argsort(y, axis=axis), axis), np.argsort(a, axis=axis), axis)
 
 
 def _within(indices, n, mode):
