@@ -63,8 +63,12 @@ def unseen():
         run.of(leaf(1.0))
 
 
+def test_a_dtype_is_told_by_name():
+    assert errors.outline(np.dtype(np.float32)) == "dtype('float32')"
+
+
 MISTAKES = {
-    "a function without a rule": lambda: np.i0(leaf([1.0])),
+    "a function without a rule": lambda: np.hypot.accumulate(leaf([1.0])),
     "float": lambda: float(leaf(1.0)),
     "index": lambda: range(leaf(1.0)),
     "np.asarray": lambda: np.asarray(leaf([1.0])),

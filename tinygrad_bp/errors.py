@@ -66,8 +66,9 @@ def outline(x, name=None):
     if isinstance(x, (list, tuple)) and len(x) <= 8:
         inside = ", ".join(map(outline, x))
         return f"[{inside}]" if isinstance(x, list) else f"({inside}{',' * (len(x) == 1)})"
-    if not isinstance(getattr(x, "shape", None), tuple):
-        return repr(x) if isinstance(x, (int, float, complex, str, slice, type(None))) else type(x).__name__
+    if isinstance(x, np.dtype) or not isinstance(getattr(x, "shape", None), tuple):
+        told = (int, float, complex, str, slice, type(None), np.dtype)
+        return repr(x) if isinstance(x, told) else type(x).__name__
     name = getattr(x, "name", None) or name
     op = getattr(getattr(x, "_node", None), "op", None)
     kind = "number" if isinstance(x, np.generic) else type(x).__name__
