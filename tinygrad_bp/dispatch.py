@@ -91,14 +91,47 @@ def _over(value, y, level):
     return Tensor._of(bare(value), y._node) if inexact else bare(value)
 
 
-_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+_METHODS: dict[str, dict] = {
+    "reduce": {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
+    "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod},
+}
 
 
 @upstairs
 def dispatch_ufunc(ufunc, method, inputs, kwargs):
     """The ufunc calls that are not plain: keywords, and methods such as `np.add.reduce`."""
     if method == "at":
-        return UPSTAIRS["add_at"](ufunc, *inputs)
-    if method == "reduce" and ufunc in _REDUCTIONS:
-        return dispatch(_REDUCTIONS[ufunc], inputs, {"axis": 0, **kwargs})
-    return dispatch(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+        return UPSTAIRS["update_at"](ufunc, *inputs)
+    if method == "outer":
+        a, b = inputs
+        return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **kwargs)
+    if method != "__call__":
+        known = _METHODS.get(method, {}).get(ufunc)
+        return dispatch(known or getattr(ufunc, method), inputs, {"axis": 0, **kwargs} if known else kwargs)
+    if kwargs.get("out") is None and not kwargs.keys().isdisjoint(_CALLS):
+        return call_elementwise(ufunc, inputs, kwargs)
+    return dispatch(ufunc, inputs, kwargs)
+
+
+_CALLS = frozenset({"where", "dtype", "casting"})
+
+
+def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
+    """ufunc(*inputs) with `where`, `dtype`, `casting`; where it is not computed, `elsewhere`."""
+    entry, dtype = REGISTRY.get(ufunc), kwargs.get("dtype")
+    if type(entry) not in (Op, Composite):
+        return dispatch(ufunc, inputs, kwargs)
+    if dtype is not None and np.dtype(dtype).kind == "c":  # where a rule for real numbers may know no value
+        inputs = [a.astype(dtype) if type(a) is Tensor else a for a in inputs]
+    said = {name: constants(kwargs[name]) for name in _CALLS & kwargs.keys()}
+    others = {name: value for name, value in kwargs.items() if name not in _CALLS}
+
+    def call(*args, **others):
+        return ufunc(*args, **others, **said, out=None)  # None: what is left out is not read
+
+    if type(entry) is Composite:
+        y = _record_composite(Composite(call, entry.f), inputs, others)
+    else:
+        y = record(entry, inputs, others, call)
+    where = said.get("where", True)
+    return y if where is True else np.where(where, y, elsewhere)

@@ -10,12 +10,12 @@ Read `backward.py` next.
 import numpy as np
 
 from . import common_memory
-from .dispatch import dispatch
+from .dispatch import call_elementwise, dispatch
 from .errors import message, outline
 from .graph import upstairs
 from .methods import constant, constants, records
 from .ops.indexing import put, put_sum
-from .primitive import REGISTRY, DuckArray, Writer
+from .primitive import REGISTRY, DuckArray, Nondifferentiable, Writer
 from .tensor import Tensor, record, refresh, tensors_in
 from .views import STALE, leased, move_views, root_of, views_of
 
@@ -253,18 +253,19 @@ def plain_target(name):
 
 
 @upstairs
-def call_into(fn, args, out, where=True, **kwargs):
-    """fn(*args, out=out, where=where, **kwargs), where a Tensor is among the operands or is `out`."""
+def call_into(fn, args, out, **kwargs):
+    """fn(*args, out=out, **kwargs), where a Tensor is among the operands or is `out`."""
     target = out[0] if isinstance(out, tuple) else out
     if isinstance(out, tuple) and len(out) > 1:
         raise TypeError(
             message(f"out= with several arrays ({fn.__name__}) is not supported", do="use the results")
         )
-    if not _target(target, f"{fn.__name__} with out=", *args, *kwargs.values()):
-        where = {} if where is True else {"where": constants(where)}
-        return fn(*constants(args), out=target, **where, **constants(kwargs))
-    result = dispatch(fn, args, kwargs)
-    return store(target, result if where is True else np.where(constants(where), result, target))
+    recorded = [] if type(REGISTRY.get(fn)) is Nondifferentiable else [*args, *kwargs.values()]
+    if not _target(target, f"{fn.__name__} with out=", *recorded):
+        return fn(*constants(args), out=target, **constants(kwargs))
+    if isinstance(fn, np.ufunc):
+        return store(target, call_elementwise(fn, args, kwargs, target))
+    return store(target, dispatch(fn, args, kwargs))
 
 
 def _copyto(dst, src, casting="same_kind", where=True):
@@ -330,18 +331,24 @@ def _fill_diagonal(a, val, wrap=False):
 
 
 @upstairs
-def add_at(ufunc, a, indices, b):
-    """`np.add.at` and `np.subtract.at`: a[indices] += b, once for each time a place is named."""
-    name = f"np.{ufunc.__name__}.at"
-    if not _target(a, name, b):
-        ufunc.at(a, constants(indices), constants(b))
+def update_at(ufunc, a, indices, *b):
+    """`ufunc.at`: a[indices] = ufunc(a[indices], b), once for each time a place is named."""
+    if not _target(a, f"np.{ufunc.__name__}.at", *b):
+        ufunc.at(a, constants(indices), *constants(b))
         return
-    if ufunc not in (np.add, np.subtract):
-        raise TypeError(message(f"{name} into a Tensor is not supported", do="use t[i] = …, or np.add.at"))
     indices = constants(indices)
-    indexed = np.broadcast_to(np.empty(()), a.shape)[indices].shape
-    b = np.broadcast_to(b if isinstance(b, Tensor) else np.asarray(b, a.dtype), indexed)
-    store(a, put_sum(a, b if ufunc is np.add else -b, index=indices))
+    places = np.arange(a.size).reshape(a.shape)[indices]
+    values = [x if isinstance(x, Tensor) else np.asarray(x, a.dtype) for x in b]
+    values = [np.broadcast_to(x, places.shape) for x in values]
+    if ufunc in (np.add, np.subtract):
+        store(a, put_sum(a, values[0] if ufunc is np.add else -values[0], index=indices))
+        return
+    places, left = places.ravel(), np.arange(places.size)
+    while left.size:  # in each round those that name a place for the first time
+        _, first = np.unique(places[left], return_index=True)
+        index = np.unravel_index(places[left[first]], a.shape) if a.shape else ...
+        assign(a, index, ufunc(a[index], *[np.ravel(x)[left[first]] for x in values]))
+        left = np.delete(left, first)
 
 
 @upstairs

@@ -21,6 +21,7 @@ from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, 
 from tinygrad_bp.ops.reduction import spread
 from tinygrad_bp.ops.shaping import diagonal_of
 from tinygrad_bp.ops.sorting import unique_places, unsort
+from tinygrad_bp.ops.statistics import difference, order_statistics
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Array:
     low: float = -2.0
     high: float = 2.0
     off: float | None = None  # if given, elements are multiples of 0.01, plus this
+    gaps: bool = False  # is every other element 0?
 
     def draw(self, rng, dtype):
         dtype = np.dtype(dtype)
@@ -42,6 +44,7 @@ class Array:
         n = max(1, int(np.prod(self.shape)))
         cells = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
         x = self.low + (self.high - self.low) * cells / n
+        x[: n if self.gaps else 0 : 2] = 0
         x = x if self.off is None else np.round(x, 2) + self.off
         return np.resize(x, self.shape) if 0 not in self.shape else np.empty(self.shape)
 
@@ -177,6 +180,15 @@ def over_axes(*more, keepdims=True, **settings):
     return Row(cases + (kept if keepdims else []) + list(more), **settings)
 
 
+def where_and(**initial):
+    """Cases of f(x, where=…), with an `initial` where the function has one."""
+    mask = np.array([[True, False, True], [False, True, False]])
+    return [
+        case(A(2, 3), where=mask, **initial), case(A(2, 3), axis=0, where=[[True], [True]], **initial),
+        case(A(2, 2, 3), axis=(0, -1), where=mask, keepdims=True, **initial), case(A(2, 3), 1, where=True, **initial),
+    ]  # fmt: skip
+
+
 ANY = (-2.0, 2.0)
 PLUS = (0.3, 2.5)
 REAL = {"complex": False}
@@ -204,6 +216,43 @@ FFT2 = [
     case(A(2, 3)), case(A(2, 3, 2)), case(A(2, 3), (3, 2)), case(A(3, 2, 2), (2, 5), (0, 2), "ortho"), case(A(4, 2), axes=(1, 0)),
     case(A(3, 2), norm="forward"),
 ]  # fmt: skip
+
+
+def PLUSES(*shape):
+    return Array(shape, *PLUS)
+
+
+def in_one(f):
+    """f's arrays, of which there may be one or several, as one."""
+
+    def call(*args, **keywords):
+        y = f(*args, **keywords)
+        return joined(lambda: y)() if isinstance(y, tuple) else y
+
+    return call
+
+
+METHODS = [
+    "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull", "linear",
+    "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest",
+]  # fmt: skip
+
+
+def quantiles(whole):
+    """A row for f(x, q) with q up to `whole`."""
+    some = [0.1 * whole, 0.55 * whole, 1.0 * whole]
+    return row(
+        *(case(A(7), 0.37 * whole, method=method) for method in METHODS), case(A(5), some), case(A(2, 3), some, axis=1), case(A(), 0.3 * whole),
+        case(A(3, 4), [[0.2 * whole], [0.0]], 0, keepdims=True), case(A(2, 3, 2), 0.4 * whole, axis=(0, -1)), case(A(2, 3), some, (0, 1), keepdims=True),
+        case(A(4), 0.7 * whole, weights=[1.0, 2.0, 1.0, 0.5], method="inverted_cdf"),
+        case(A(2, 3), some, axis=1, weights=np.array([[1, 2, 3], [2, 1, 1]]), method="inverted_cdf"), case(A(1), 0.5 * whole), **REAL,
+    )  # fmt: skip
+
+
+CUMULATIVE = row(
+    case(A(4)), case(A(2, 3), axis=0), case(A(2, 3), axis=-1, include_initial=True), case(A(3), include_initial=True), case(A(0)),
+    case(A(0), include_initial=True), case(A(2, 3, 2), axis=1, include_initial=True),
+)  # fmt: skip
 
 
 def special_rows():
@@ -350,16 +399,113 @@ OPS: dict[Any, Row] = {
         case(A(3), shape=(2, 3)), case(A(), shape=(2, 2)), case(A(2, 1), (2, 3)), case(A(1), shape=(0,)),
         case(A(2, 1), shape=(2, 4100)),
     ),
-    np.sum: over_axes(case(A(2, 3), 0, None, None, True), case(A(0)), case(A(), axis=-1)),
-    np.mean: over_axes(case(A(2, 3), 0, None, None, True), case(A(3, 2), axis=np.int64(0))),
-    np.var: over_axes(case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1), case(A(3), ddof=0.5)),
-    np.std: over_axes(
-        case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1, keepdims=True), case(A(2, 3), 0, None, None, 1)
+    **dict.fromkeys([np.sum, np.nansum], over_axes(
+        case(A(2, 3), 0, None, None, True), case(A(0)), case(A(), axis=-1), *where_and(initial=0.5), case(A(2, 3), 0, initial=2),
+    )),
+    **dict.fromkeys([np.prod, np.nanprod], over_axes(
+        case(A(2, 3), 0, None, None, True), case(A(0)), case(A(), axis=-1), *where_and(initial=0.5), case(A(2, 3), 0, initial=2),
+        case(Array((3,), gaps=True)), case(Array((2, 4), gaps=True), axis=1), case(Array((3, 3), gaps=True), axis=0),
+    )),
+    **dict.fromkeys([np.mean, np.nanmean], over_axes(
+        case(A(2, 3), 0, None, None, True), case(A(3, 2), axis=np.int64(0)), *where_and(),
+    )),
+    **dict.fromkeys([np.var, np.nanvar], over_axes(
+        case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1), case(A(3), ddof=0.5), *where_and(),
+        case(A(2, 3), mean=0.3), case(A(2, 3), 1, mean=np.array([[0.25], [-0.125]], np.float16), ddof=1), case(A(3, 3), where=np.eye(3) < 1, ddof=1),
+    )),
+    **dict.fromkeys([np.std, np.nanstd], over_axes(
+        case(A(2, 3), ddof=1), case(A(2, 3), axis=0, correction=1, keepdims=True), case(A(2, 3), 0, None, None, 1),
+        *where_and(), case(A(2, 3), mean=0.3),
+    )),
+    **dict.fromkeys([np.max, np.amax, np.nanmax], over_axes(case(A(), axis=0), *where_and(initial=-9.0), case(A(2, 3), 1, initial=0.1))),
+    **dict.fromkeys([np.min, np.amin, np.nanmin], over_axes(case(A(), axis=0), *where_and(initial=9.0), case(A(2, 3), 1, initial=0.1))),
+    np.ptp: over_axes(),
+    # statistics
+    **dict.fromkeys([np.median, np.nanmedian], row(
+        case(A(5)), case(A(2, 3, 2)), case(A(3, 4), axis=1), case(A(4, 3), 0, keepdims=True), case(A(2, 3), 1, None, False, True),
+        case(A(2, 3, 2), axis=(0, -1)), case(A()), case(A(1)), case(A(2, 2), axis=(0, 1), keepdims=True),
+    )),
+    **dict.fromkeys([np.quantile, np.nanquantile], quantiles(1)),
+    **dict.fromkeys([np.percentile, np.nanpercentile], quantiles(100)),
+    np.average: row(
+        case(A(2, 3)), case(A(2, 3), axis=1, keepdims=True), case(A(2, 3), returned=True, axis=0), case(A(3), None, PLUSES(3)),
+        case(A(2, 3), None, PLUSES(2, 3)), case(A(2, 3), 1, PLUSES(3)), case(A(2, 3, 2), (1, 0), PLUSES(3, 2)),
+        case(A(2, 3), 0, PLUSES(2), returned=True), case(A(3), weights=[1, 2, 3]), case([1.0, 2.0], None, PLUSES(2)),
+        case(A(2, 3, 2), -2, PLUSES(2, 3, 2), keepdims=True), case(np.array([1, 2]), None, PLUSES(2)), call=in_one(np.average),
     ),
-    np.max: over_axes(case(A(), axis=0)),
-    np.amax: over_axes(),
-    np.min: over_axes(),
-    np.amin: over_axes(),
+    np.cov: row(
+        case(A(2, 4)), case(A(5)), case(A(4, 2), rowvar=False), case(A(2, 4), A(4)), case(A(2, 4), A(1, 4), bias=True), case(A(4), A(4)),
+        case(A(2, 4), ddof=0), case(A(2, 4), aweights=[0.5, 2.0, 1.0, 0.7]), case(A(2, 4), fweights=np.array([1, 2, 1, 3])),
+        case(A(2, 4), ddof=2, fweights=[1, 2, 1, 3], aweights=[0.5, 2.0, 1.0, 0.7]), case(A(4, 2), A(4, 1), False),
+        case(A(2, 3), dtype=np.complex128),
+    ),
+    np.corrcoef: row(case(A(2, 4)), case(A(3, 4)), case(A(4, 2), rowvar=False), case(A(2, 4), A(4)), case(A(5))),
+    np.bincount: row(
+        case(np.array([0, 2, 0]), A(3)), case(np.array([0, 2, 0]), A(3), minlength=5), case([1, 1], A(2)), **REAL,
+    ),
+    # differences and integrals
+    difference: row(case(A(4)), case(A(2, 3)), case(A(3, 2), axis=0), case(A(2, 3, 2), axis=-2), case(A(1)), case(A(2, 1))),
+    np.diff: row(
+        case(A(4)), case(A(2, 3), axis=0), case(A(5), 2), case(A(2, 4), n=3, axis=-1), case(A(3), 0), case(A(2), n=4), case(A(0)),
+        case(A(3), prepend=0), case(A(3), 1, -1, A(2), A()), case(A(2, 3), 1, 0, A(1, 3), A(2, 3)), case(A(2, 3), 2, -1, A(), A(2, 1)),
+        case(np.arange(3), 1, 0, A(1)),
+    ),
+    np.ediff1d: row(case(A(4)), case(A(2, 3)), case(A(3), A(2)), case(A(3), A(), A(1, 2)), case(A(1)), case(A(2), None, A(2))),
+    np.trapezoid: row(
+        case(A(4)), case(A(2, 3)), case(A(3, 2), axis=0, dx=0.5), case(A(4), A(4)), case(A(2, 3), A(3)), case(A(3, 2), A(3), axis=0),
+        case(A(2, 3), A(2, 3)), case(A(1)), case(np.arange(3), A(3)), case(A(3), [0, 1, 3]), case(A(3), None, A()),
+    ),
+    np.gradient: row(
+        case(A(4)), case(A(2, 3)), case(A(4), 0.5), case(A(4), PLUSES()), case(A(3, 4), axis=1), case(A(3, 4), axis=(0, -1), edge_order=2),
+        case(A(4), [0, 1, 3, 4]), case(A(4), A(4), edge_order=2), case(A(4, 2), 2.0, A(2)), case(A(3, 2), A(3), axis=0),
+        case(A(3, 3), 1.5, edge_order=2), case(A(5), edge_order=2), case(A(2)), call=in_one(np.gradient), half=False,
+    ),
+    np.interp: row(
+        case(Array((4,), -1.5, 2.5), A(4), A(4)), case(A(2, 2), A(3), A(3)), case(A(), A(4), A(4)), case(0.3, A(4), A(4)),
+        case(A(4), Array((3,), -0.9, 0.8), A(3), left=-1.0, right=0.7), case(A(3), A(4), [1.0, 2.0, 4.0, 0.0]), case(A(0), A(2), A(2)),
+        case(A(3), A(4), A(4), period=4.5), case(A(4), Array((3,), 5.0, 5.9), A(3), None, None, 1.1), case(A(3), [0, 1], A(2)),
+        case(A(3), A(1), A(1)), case(A(3), A(2), A(2), 1),
+        call=lambda x, xp, fp, *some, **k: np.interp(x, np.sort(xp), fp, *some, **k), **REAL,
+    ),
+    # convolutions and polynomials
+    **dict.fromkeys([np.convolve, np.correlate], row(
+        *(case(A(n), A(m), mode) for n, m in ((4, 3), (3, 4), (5, 2), (2, 4), (2, 5), (1, 3), (3, 3)) for mode in ("full", "same", "valid")),
+        case(A(4), A(2)), case(A(3), [1.0, 2.0]), case([1.0, 2.0], A(3), mode="full"), half=False,
+    )),
+    np.polyval: row(case(A(3), A()), case(A(3), A(2, 2)), case(A(3), 0.5), case([1.0, 2.0], A(3)), case(A(1), A(2)), case(A(2), [1, 2])),
+    **dict.fromkeys([np.polyadd, np.polysub], row(case(A(3), A(3)), case(A(2), A(4)), case(A(4), A(1)), case(A(3), [1.0]), case(A(), A(2)))),
+    np.polymul: row(case(A(3), A(3)), case(A(2), A(4)), case(A(3), 2.0), case(A(3), [0.0, 1.0]), half=False),
+    np.polyder: row(case(A(4)), case(A(4), 2), case(A(3), m=0), case(A(2), 2)),
+    np.polyint: row(case(A(3)), case(A(3), 2), case(A(2), m=2, k=[1.0, 2.0]), case(A(2), 2, 3.0), case(A(2), 0)),
+    np.polydiv: row(
+        case(A(4), A(1)), case(A(3), A(2)), case(A(2), A(2)), case(A(2), A(3)), case(np.arange(4), A(2)),
+        call=lambda u, v: joined(np.polydiv)(u, np.concatenate([np.ones(1, v.dtype), v])),
+    ),
+    np.poly: row(case(A(3)), case(A(1)), case(A(2, 2)), half=False),
+    np.roots: row(
+        case(PLUSES(2)), case(Array((3,), -3.0, 3.0)), case(A(4)),
+        call=lambda p: np.roots(np.concatenate([np.zeros(1, p.dtype), p, np.zeros(2, p.dtype)])), half=False,
+    ),
+    np.vander: row(case(A(3)), case(A(3), 2), case(A(2), N=4, increasing=True), case(A(2), 1)),
+    np.polyfit: row(
+        case([0, 1, 3, 4], A(4), 1), case(A(4), A(4), 2), case(A(5), A(5, 2), 2), case(A(4), A(4), 1, None, False, PLUSES(4)), case(A(4), A(4), 0), half=False, **REAL,
+    ),
+    **dict.fromkeys([np.cumsum, np.cumprod, np.nancumsum, np.nancumprod], row(
+        case(A(2, 3)), case(A(2, 3), 0), case(A(2, 3, 2), axis=-2), case(A(5), -1), case(A()), case(A(), 0), case(A(0)), case(A(0, 2), 0),
+        case(A(2, 0), axis=1), case(A(2, 3), dtype=complex), case(A(1, 4), 0), case(A(7), axis=0), case(Array((5,), gaps=True)),
+        case(Array((2, 3), gaps=True), axis=1),
+    )),
+    **present(cumulative_sum=CUMULATIVE, cumulative_prod=CUMULATIVE),
+    **dict.fromkeys([np.maximum.accumulate, np.minimum.accumulate, np.logaddexp.accumulate], row(
+        case(A(5)), case(A(2, 3), axis=1), case(A(3, 2, 2)), case(A(2, 3), axis=-2), case(A(0)), case(A(2, 0), axis=1), **REAL,
+    )),
+    np.logaddexp.reduce: row(
+        case(A(3)), case(A(2, 3)), case(A(2, 3), axis=1, keepdims=True), case(A(2, 2, 2), axis=(0, -1)), case(A(3), initial=0.5),
+        case(A(2, 3), axis=None), case(A(2, 3), where=MASK, axis=1), **REAL,
+    ),
+    **dict.fromkeys([f.reduceat for f in (np.add, np.multiply, np.maximum, np.minimum, np.logaddexp)], row(
+        case(A(5), [0, 2]), case(A(5), [0, 3, 1, 2]), case(A(2, 4), [1, 3], axis=1), case(A(3, 2), [0, 0, 2], -2), **REAL,
+    )),
     # shapes
     np.reshape: row(
         case(A(2, 3), (3, 2)), case(A(2, 3), -1), case(A(2, 3, 2), (3, -1), order="F"), case(A(2), (2, 1), "F"),

@@ -3,4 +3,4 @@
 Each file declares one family; importing it fills the registry of `primitive.py`.
 """
 
-from . import elementwise, fft, indexing, linalg, nonlinear, products, random, reduction, shaping, sorting  # noqa: F401
+from . import elementwise, fft, indexing, linalg, nonlinear, products, random, reduction, shaping, sorting, statistics  # noqa: F401, I001

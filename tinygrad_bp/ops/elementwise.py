@@ -46,6 +46,11 @@ def _root(x):
     return np.sqrt(x * x + 1) if x.dtype.kind == "c" else np.hypot(x, 1)
 
 
+def _leg(x):
+    """√(1 − x²), on the right side of its cut."""
+    return np.sqrt(-(x - 1) * (1 + x) if x.dtype.kind == "c" else (1 - x) * (1 + x))
+
+
 def _nonzero(y):
     """y, and ∞ where y is 0, so that 0/y is 0 there."""
     return np.where(y == 0, np.inf, y)[()]
@@ -137,8 +142,8 @@ defvjp(np.modf,        lambda g, _y, _x: _part(g, 0))
 defvjp(np.sin,         lambda g, _y, x: g * np.cos(x))
 defvjp(np.cos,         lambda g, _y, x: -g * np.sin(x))
 defvjp(np.tan,         lambda g, _y, x: g / np.square(np.cos(x)))
-defvjp(np.arcsin,      lambda g, _y, x: g / np.sqrt((1 - x) * (1 + x)))
-defvjp(np.arccos,      lambda g, _y, x: -g / np.sqrt((1 - x) * (1 + x)))
+defvjp(np.arcsin,      lambda g, _y, x: g / _leg(x))
+defvjp(np.arccos,      lambda g, _y, x: -g / _leg(x))
 defvjp(np.arctan,      lambda g, _y, x: g / (1 + x * x))
 defvjp(np.arctan2,     lambda g, _y, a, b: g * _over_squares(b, a, b),
                        lambda g, _y, a, b: -g * _over_squares(a, a, b))

@@ -1,16 +1,17 @@
-"""Derivatives of reductions: sums, means, variances, extrema over axes.
+"""Derivatives of reductions: sums, means, variances, products, extrema over axes, whole and running.
 
 The cotangent of a reduction has fewer axes than the argument; `kept` puts them back with length 1,
-and `spread` repeats it along them. Ties of max and min share the gradient equally. Read `shaping.py`
-next.
+and `spread` repeats it along them. A nan-variant is its function over a mask. Ties of max and min share
+the gradient equally; of a running extremum the last of equal elements has it. Read `statistics.py` next.
 """
 
 import math
 
 import numpy as np
 
-from ..primitive import defvjp, nondifferentiable, primitive
+from ..primitive import composite, defvjp, nondifferentiable, primitive
 from .elementwise import reciprocal_or_zero
+from .indexing import scatter
 
 SMALL = 8192
 """Elements up to which a filled copy is quicker than a broadcast view."""
@@ -41,53 +42,218 @@ def kept(g, x, axis, keepdims):
     return np.reshape(g, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
-def _share(x, axis, ddof=0):
+def masked(where, g, other=0.0):
+    """g, and `other` outside the mask; a mask of True lets everything pass."""
+    return g if where is True else np.where(where, g, other)
+
+
+def _share(x, axis, ddof=0, where=True):
     """1/(n − ddof), n being the number of elements in each mean; infinite where there is nothing."""
+    if where is not True:
+        n = np.sum(np.broadcast_to(where, x.shape), axis=axis, keepdims=True)
+        return (1 / np.maximum(n - ddof, 0.0)).astype(np.finfo(x.dtype).dtype)
     n = x.size if axis is None else math.prod(x.shape[i] for i in _axes(x, axis))
     return 1 / (n - ddof) if n > ddof else math.inf
 
 
-def _deviation(a, axis):
+def _deviation(a, axis, where, mean):
     """Conjugate of a − mean(a): half the derivative of |a − mean|², as the mean's own share cancels."""
-    deviation = a - np.mean(a, axis=axis, keepdims=True)
+    if mean is None:
+        mean = np.sum(a, axis=axis, keepdims=True, where=where) * _share(a, axis, 0, where)
+    deviation = masked(where, a - mean)
     return np.conjugate(deviation) if deviation.dtype.kind == "c" else deviation
 
 
-def _var(g, _y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+def _sum(g, _y, _a, axis=None, dtype=None, keepdims=False, initial=0, where=True):
+    return spread(masked(where, kept(g, _a, axis, keepdims)), _a.shape)
+
+
+def _mean(g, _y, _a, axis=None, dtype=None, keepdims=False, *, where=True):
+    return spread(masked(where, kept(g, _a, axis, keepdims) * _share(_a, axis, 0, where)), _a.shape)
+
+
+def _var(g, _y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
     """∂ Σ|a − mean|²/(n − ddof)."""
-    share = _share(a, axis, ddof if correction is None else correction)
-    return kept(g, a, axis, keepdims) * (2 * share) * _deviation(a, axis)
+    share = _share(a, axis, ddof if correction is None else correction, where)
+    return kept(g, a, axis, keepdims) * (2 * share) * _deviation(a, axis, where, mean)
 
 
-def _std(g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, correction=None):
+def _std(g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
     """∂√var, and 0 where the elements are all equal."""
-    share = _share(a, axis, ddof if correction is None else correction)
-    return kept(g * reciprocal_or_zero(y), a, axis, keepdims) * share * _deviation(a, axis)
+    share = _share(a, axis, ddof if correction is None else correction, where)
+    return kept(g * reciprocal_or_zero(y), a, axis, keepdims) * share * _deviation(a, axis, where, mean)
 
 
-def _extremum(g, y, a, axis=None, keepdims=False):
-    """Equal shares for all elements that equal the extremum."""
-    ties = a == kept(y, a, axis, keepdims)
+def _extremum(g, y, a, axis=None, keepdims=False, initial=None, where=True):
+    """Equal shares for all elements, `initial` among them, that equal the extremum."""
+    y = kept(y, a, axis, keepdims)
+    ties = a == y if where is True else (a == y) & where
     count = np.sum(ties, axis=axis, keepdims=True, dtype=g.dtype)
+    count = count if initial is None else count + (y == initial)
     return kept(g, a, axis, keepdims) * (ties / count)
 
 
+# ---- products --------------------------------------------------------------------------------------------
+
+
+def _shifted(x, first):
+    """x one place on along the last axis, beginning with `first`."""
+    return np.concatenate([first * np.ones_like(x[..., :1]), x[..., :-1]], axis=-1)
+
+
+def _others(x):
+    """For each element of the last axis the product of all others: of those before and those behind."""
+    before = np.cumprod(_shifted(x, 1), axis=-1)
+    behind = np.cumprod(_shifted(x[..., ::-1], 1), axis=-1)
+    return before * behind[..., ::-1]
+
+
+def _prod(g, _y, a, axis=None, dtype=None, keepdims=False, initial=1, where=True):
+    """The product of all other elements: no division, so that zeros do no harm."""
+    axes = sorted(_axes(a, axis))
+    last = list(range(-len(axes), 0))
+    x = np.moveaxis(masked(where, a, 1), axes, last)
+    flat = np.reshape(x, (*x.shape[: x.ndim - len(axes)], math.prod(x.shape[x.ndim - len(axes) :])))
+    others = np.moveaxis(np.reshape(_others(flat), x.shape), last, axes)
+    return masked(where, kept(g, a, axis, keepdims) * initial * others)
+
+
+def _next(x):
+    """x one place back along the last axis, 0 at its end."""
+    return np.concatenate([x[..., 1:], np.zeros_like(x[..., :1])], axis=-1)
+
+
+def _from_the_end(a, b):
+    """s_i = b_i + a_i s_{i+1} along the last axis, with 0 behind it: in pairs, hence O(n) work."""
+    n = b.shape[-1]
+    if n < 2:
+        return b
+    if n % 2:
+        a, b = (np.concatenate([x, np.zeros_like(x[..., :1])], axis=-1) for x in (a, b))
+    a_even, a_odd, b_even, b_odd = a[..., ::2], a[..., 1::2], b[..., ::2], b[..., 1::2]
+    s_even = _from_the_end(a_even * a_odd, b_even + a_even * b_odd)
+    pairs = np.stack([s_even, b_odd + a_odd * _next(s_even)], axis=-1)
+    return np.reshape(pairs, b.shape)[..., :n]
+
+
+# ---- running sums, products, extrema ---------------------------------------------------------------------
+
+
+def _reversed(x, axis):
+    return x[(slice(None),) * (axis % x.ndim) + (slice(None, None, -1),)]
+
+
+def _cumsum(g, _y, _a, axis=None, dtype=None):
+    """Every element has a share in all sums from its own on."""
+    along = 0 if axis is None or not _a.ndim else axis
+    return np.reshape(_reversed(np.cumsum(_reversed(g, along), axis=along), along), _a.shape)
+
+
+def _running(rule, g, y, a, axis):
+    """`rule`, which is one for the last axis, for any other, and for the flattened array."""
+    if axis is None or not a.ndim:
+        return np.reshape(rule(*(np.reshape(x, (-1,)) for x in (g, y, a))), a.shape)
+    return np.moveaxis(rule(*(np.moveaxis(x, axis, -1) for x in (g, y, a))), -1, axis)
+
+
+def _running_product(g, y, a):
+    """(Π of those before) · Σ_j g_j (Π of those between): no division, so that zeros do no harm."""
+    return _shifted(y, 1) * _from_the_end(_next(a), g)
+
+
+def _running_logsumexp(g, y, a):
+    """Σ_j g_j e^(a_i − y_j), no term of which can overflow."""
+    return np.exp(a - y) * _from_the_end(np.exp(y - _next(y)), g)
+
+
+def _running_extremum(g, y, a):
+    """Each extremum's cotangent goes to the element that set it, the last of equal ones."""
+    places = np.maximum.accumulate(np.where(a == y, np.arange(a.shape[-1]), 0), axis=-1)
+    rows = np.arange(math.prod(a.shape[:-1])).reshape((*a.shape[:-1], 1)) * a.shape[-1]
+    return np.reshape(scatter(np.ravel(g), np.ravel(rows + places), (a.size,)), a.shape)
+
+
+def _cumulative(accumulate, first):
+    """np.cumulative_sum and np.cumulative_prod."""
+
+    def f(x, *, axis=None, dtype=None, out=None, include_initial=False):
+        y = accumulate(x, axis=axis, dtype=dtype)
+        if not include_initial:
+            return y
+        axis = 0 if axis is None else axis % y.ndim
+        start = np.full((*y.shape[:axis], 1, *y.shape[axis + 1 :]), first, y.dtype)
+        return np.concatenate([start, y], axis=axis)
+
+    return f
+
+
+def _reduceat(ufunc):
+    """ufunc.reduceat: a reduction of each slice, or, where the indices do not rise, one element."""
+
+    def f(a, indices, axis=0, dtype=None):
+        lead = (slice(None),) * (axis % a.ndim)
+        indices = [int(i) for i in indices]
+        slices = [slice(i, max(i + 1, j)) for i, j in zip(indices, [*indices[1:], a.shape[axis]])]
+        return np.stack([ufunc.reduce(a[(*lead, some)], axis=axis, dtype=dtype) for some in slices], axis)
+
+    return f
+
+
+def _numbers(a, where=True):
+    """What is not NaN, of what is looked at."""
+    return ~np.isnan(a) if where is True else ~np.isnan(a) & where
+
+
 # fmt: off
-defvjp(spread,  lambda g, _y, _x, shape: g, broadcasts="elementwise")
-defvjp(np.sum,  lambda g, _y, _a, axis=None, dtype=None, keepdims=False:
-                    spread(kept(g, _a, axis, keepdims), _a.shape))
-defvjp(np.mean, lambda g, _y, _a, axis=None, dtype=None, keepdims=False:
-                    spread(kept(g, _a, axis, keepdims) * _share(_a, axis), _a.shape))
-defvjp(np.var,  _var)
-defvjp(np.std,  _std)
-defvjp(np.max,  _extremum)
-defvjp(np.amax, _extremum)
-defvjp(np.min,  _extremum)
-defvjp(np.amin, _extremum)
+defvjp(spread,      lambda g, _y, _x, shape: g, broadcasts="elementwise")
+defvjp(np.sum,      _sum)
+defvjp(np.mean,     _mean)
+defvjp(np.var,      _var)
+defvjp(np.std,      _std)
+defvjp(np.max,      _extremum)
+defvjp(np.amax,     _extremum)
+defvjp(np.min,      _extremum)
+defvjp(np.amin,     _extremum)
+defvjp(np.prod,     _prod)
+defvjp(np.cumsum,   _cumsum)
+defvjp(np.cumprod,  lambda g, y, a, axis=None, dtype=None: _running(_running_product, g, y, a, axis))
+defvjp(np.maximum.accumulate,   lambda g, y, a, axis=0, dtype=None: _running(_running_extremum, g, y, a, axis))
+defvjp(np.minimum.accumulate,   lambda g, y, a, axis=0, dtype=None: _running(_running_extremum, g, y, a, axis))
+defvjp(np.logaddexp.accumulate, lambda g, y, a, axis=0, dtype=None: _running(_running_logsumexp, g, y, a, axis))
+defvjp(np.logaddexp.reduce,     lambda g, y, a, axis=0, dtype=None, keepdims=False, initial=None, where=True:
+           masked(where, kept(g, a, axis, keepdims) * np.exp(a - kept(y, a, axis, keepdims))))
+
+# what leaves out NaN
+defvjp(np.nansum,   lambda g, y, a, axis=None, dtype=None, keepdims=False, initial=0, where=True:
+                        _sum(g, y, a, axis, dtype, keepdims, where=_numbers(a, where)), selects=True)
+defvjp(np.nanmean,  lambda g, y, a, axis=None, dtype=None, keepdims=False, where=True:
+                        _mean(g, y, a, axis, dtype, keepdims, where=_numbers(a, where)), selects=True)
+defvjp(np.nanprod,  lambda g, y, a, axis=None, dtype=None, keepdims=False, initial=1, where=True:
+                        _prod(g, y, a, axis, dtype, keepdims, initial, _numbers(a, where)), selects=True)
+defvjp(np.nanvar,   lambda g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, mean=None, correction=None:
+                        _var(g, y, a, axis, dtype, ddof, keepdims, where=_numbers(a, where), mean=mean,
+                             correction=correction), selects=True)
+defvjp(np.nanstd,   lambda g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, mean=None, correction=None:
+                        _std(g, y, a, axis, dtype, ddof, keepdims, where=_numbers(a, where), mean=mean,
+                             correction=correction), selects=True)
+defvjp(np.nanmax,   _extremum, selects=True)
+defvjp(np.nanmin,   _extremum, selects=True)
 # fmt: on
 
+composite(np.nancumsum, lambda a, axis=None, dtype=None, out=None:
+          np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis, dtype=dtype))  # fmt: skip
+composite(np.nancumprod, lambda a, axis=None, dtype=None, out=None:
+          np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis, dtype=dtype))  # fmt: skip
+composite(np.ptp, lambda a, axis=None, out=None, keepdims=False:
+          np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims))  # fmt: skip
+for _name, _f, _first in (("cumulative_sum", np.cumsum, 0), ("cumulative_prod", np.cumprod, 1)):
+    if _name in vars(np):  # since NumPy 2.1
+        composite(vars(np)[_name], _cumulative(_f, _first))
+for _ufunc in (np.add, np.multiply, np.maximum, np.minimum, np.logaddexp):
+    composite(_ufunc.reduceat, _reduceat(_ufunc))
+
 for _constant in (
-    np.any, np.all, np.argmax, np.argmin, np.argsort, np.nonzero, np.count_nonzero, np.searchsorted,
+    np.any, np.all, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.nonzero, np.count_nonzero, np.searchsorted,
     np.flatnonzero, np.argwhere, np.shape, np.ndim, np.size, np.result_type,
     np.zeros_like, np.ones_like, np.empty_like, np.array2string, np.array_repr, np.array_str,
     np.shares_memory, np.may_share_memory,
