@@ -74,7 +74,8 @@ def check(root, recorded):
     """Raise if a write to `root` would have to be known to a family that merely overlaps it."""
     if type(root._data) is not np.ndarray:
         return
-    families = _OWNERS.get(id(_owner(root._data)))
+    base = root._data.base  # mostly the owner already
+    families = _OWNERS.get(id(base if type(base) is np.ndarray and base.base is None else _owner(root._data)))
     if families is None or len(families.entries) < 2:
         return
     with _lock:  # also since what another thread holds for a moment, looking, would pass for a lease

@@ -7,10 +7,12 @@ import numpy as np
 from . import ours, peers
 from .floor import floor
 from .measure import COMPILED, EAGER, FLOOR, gathered, interleaved, ratios
+from .plain import Plain
 from .tasks import TASKS
 
 MAKERS = {
     FLOOR: floor,
+    "preallocated, plainly": Plain,
     EAGER: ours.Eager,
     COMPILED: ours.Compiled,
     "PyTorch eager": peers.Torch,
