@@ -325,6 +325,18 @@ def test_T25_why_a_weight_far_from_the_output_learns_slowly():
     assert report.why(2, 3).endswith("the error has vanished on its way back (35)")
 
 
+def test_why_tells_each_cause_once():
+    net = build("sigmoid", "sigmoid", F.quadratic_cost, None, 3.0, [30, 30])
+    net.layers[0].bias.data[...] = -20
+    report = diagnose(net, X[BATCH], ONE_HOT[BATCH], F.quadratic_cost)
+    assert report.layers[0].delta_norm * 1e3 < report.layers[-1].delta_norm
+    assert report.why(2, 1).endswith("σ′(z^2_1) is ≈ 0 for 100% of the examples (BP2)")
+    deep = nn.MLP([64, *[15] * 9, 10], rng=0)
+    deep.layers[0].bias.data[...] = -20
+    both = r"σ′\(z\^2_1\) is ≈ 0 .* and the error has vanished on its way back \(35\)$"
+    assert re.search(both, diagnose(deep, X[BATCH], ONE_HOT[BATCH], F.quadratic_cost).why(2, 1))
+
+
 def test_findings_are_one_sentence_with_an_equation():
     for kind, sentence in SENTENCES.items():
         assert ". " not in sentence, kind
@@ -373,6 +385,20 @@ def test_T26_from_the_same_start_only_those_learn():
     assert curves.epochs_to("z + tanh z", 0.8) < curves.epochs_to("leaky ReLU", 0.8)
     assert curves.epochs_to("ReLU", 0.8) is None
     assert str(curves).splitlines()[3].split()[-1] == "never"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_T26_data_of_any_dtype(dtype):
+    seen = set()
+
+    def cost(a, y):
+        seen.add(a.dtype)
+        return F.cross_entropy(a, y)
+
+    x = (X[:10] * 16).astype(dtype)
+    curves = choices_of_sigma([64, 5, 10], x, LABELS[:10], cost, epochs=1)
+    assert seen == {np.dtype(dtype if dtype != np.uint8 else np.float32)}
+    assert all(np.isfinite(errors).all() for errors in curves.errors.values())
 
 
 def test_T26_the_reason_is_named():

@@ -399,6 +399,14 @@ def test_activations():
         Layered(soft, x, y, cost)
 
 
+def test_what_did_not_move_is_0_without_a_sign():
+    net, x, y, cost = case([3, 4, 2], ["relu", "sigmoid"], 2)
+    for dw in (0.1, -0.1):
+        changes = [c for row in Layered(net, x, y, cost).spread(2, 4, 3, dw).rows for c in row[1:]]
+        assert 0.0 in changes
+        assert not any(c == 0 and math.copysign(1, c) < 0 for c in changes)
+
+
 def test_reports_print():
     net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 2)
     graph = Layered(net, x, y, cost)

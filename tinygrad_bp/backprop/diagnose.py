@@ -148,11 +148,13 @@ class Diagnosis:
             expected = f"2 ≤ l ≤ {book.L}, j and k from 1, in a net of sizes {sizes}"
             raise ValueError(message("there is no such weight", expected=expected, got=(l, j, k)))
         row, flat = self.layers[l - 2], np.mean(_slopes(book, l)[j - 1] < _flat(book, l))
+        arrived = self.layers[l - 1] if flat > 0.5 and l < book.L else row  # its own σ′ is told already
+        lost = arrived.delta_norm * FAR < self.layers[-1].delta_norm
         causes = {
             f"its input a^{l - 1}_{k} is ≈ 0 (BP4)": k is not None and row.low[k - 1],
             f"σ′(z^{l}_{j}) is ≈ 0 for {flat:.0%} of the examples ({_bp(book, l)})": flat > 0.5,
             f"C hardly depends on a^{l}_{j} ({_bp(book, l)})": row.unheard[j - 1],
-            "the error has vanished on its way back (35)": row.delta_norm * FAR < self.layers[-1].delta_norm,
+            "the error has vanished on its way back (35)": lost,
         }
         of = (
             (f"b^{l}_{j}", book.nabla_b[l][j - 1, 0])

@@ -106,11 +106,13 @@ def choices_of_sigma(
     """The hidden σ compared (T26): the same weights, all hidden biases at `bias`, and linear outputs.
 
     At z = −4 σ′ is 0 for ReLU, 0.02 for softplus, 0.2 for leaky ReLU (of slope 0.2) and 1.001 for
-    z + tanh z. `cost` takes the linear outputs, and is the measure.
+    z + tanh z. `cost` takes the linear outputs, and is the measure. The nets have x's dtype if it is one
+    of floats, else float32.
     """
-    nets = {}
+    nets, given = {}, np.asarray(constant(x)).dtype
+    dtype = given if given.kind == "f" else np.float32
     for name, sigma in sigmas.items():
-        net = MLP(sizes, sigma, "linear", rng=np.random.default_rng(rng), init="xavier_normal")
+        net = MLP(sizes, sigma, "linear", rng=np.random.default_rng(rng), init="xavier_normal", dtype=dtype)
         for layer in net.layers[:-1]:
             layer.bias = Tensor(np.full(layer.n_out, bias, layer.weight.dtype), requires_grad=True)
         nets[name] = (net, cost)

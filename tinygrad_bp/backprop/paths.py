@@ -203,7 +203,7 @@ class Layered(Graph):
             moved = (after.a[m] - before.a[m])[:, 0]
             changes += [(f"a^{m}_{q}", *pair) for q, pair in enumerate(zip(delta_a, moved), start=1)]
         changes.append(("C", self.nabla_a @ delta_a, delta_C))
-        rows = [(name, float(rate), float(true), float(true - rate)) for name, rate, true in changes]
+        rows = [(name, *(float(c) + 0.0 for c in (rate, true, true - rate))) for name, rate, true in changes]
         header = ("change of", "by the rates", "measured", "difference")
         return Table(f"w^{l}_{j},{k} moved by {dw:g}", header, tuple(rows))
 
