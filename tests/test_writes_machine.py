@@ -249,6 +249,8 @@ class Program(RuleBasedStateMachine):
             return
         j = self.pick(seed // 7)
         mask = np.random.default_rng(seed).random(np.shape(a)) < 0.5
+        gaps = np.diff(np.sort(a))
+        clear = not np.any((gaps > 0) & (gaps < 0.02))  # no two change places within a difference's steps
 
         def instruction(v, x):
             if kind == "put":
@@ -257,7 +259,7 @@ class Program(RuleBasedStateMachine):
                 np.place(v[i], mask, v[j] * 1.0)
             elif kind == "diagonal" and np.ndim(v[i]) == 2:
                 np.fill_diagonal(v[i], 0.75)
-            elif kind == "sort":
+            elif kind == "sort" and clear:
                 v[i].sort()
 
         self.do(instruction)

@@ -378,14 +378,6 @@ class Tensor(ArrayMethods):
         """Write one value everywhere."""
         self[...] = value
 
-    def sort(self, axis=-1, kind=None, *, stable=None):
-        """Put the elements in order along `axis`, in place; `np.sort` gives a copy."""
-        UPSTAIRS["rearrange"](self, np.sort, axis=axis, kind=kind, stable=stable)
-
-    def partition(self, kth, axis=-1):
-        """Put the kth element along `axis` where sorting would, smaller ones before it, in place."""
-        UPSTAIRS["rearrange"](self, np.partition, kth, axis=axis)
-
     def astype(self, dtype):
         """A copy in another dtype; an integer dtype gives a plain array."""
         return record(REGISTRY[np.ndarray.astype], (self,), {"dtype": dtype}, _astype)

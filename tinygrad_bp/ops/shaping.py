@@ -5,6 +5,8 @@ repetition by a sum. Where NumPy only looks at the memory anew (`view=True`), so
 `products.py` next.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..errors import NotDifferentiable, message
@@ -198,7 +200,12 @@ def _trim_zeros(filt, trim="fb", axis=None):
 
 # ---- padding -----------------------------------------------------------------------------------------
 
-_STATISTICS = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "median": np.median}
+_STATISTICS: dict[str, Callable] = {
+    "mean": np.mean,
+    "maximum": np.max,
+    "minimum": np.min,
+    "median": np.median,
+}
 
 
 def _pad(array, pad_width, mode="constant", **how):
