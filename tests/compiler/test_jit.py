@@ -517,3 +517,21 @@ def test_state_that_is_swapped_and_old_values_that_are_returned():
     for ours, theirs in zip(found, eager, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [np.flip, np.rot90, np.atleast_3d, np.fliplr, lambda x: np.broadcast_arrays(x, X)[0],
+     lambda x: np.hsplit(x, 3)[1], lambda x: np.array_split(x, 2)[0], lambda x: x[::2, 1:], np.trim_zeros],
+)  # fmt: skip
+def test_a_buffer_lives_as_long_as_its_views(view):
+    def f(x):
+        y = np.exp(x)
+        seen = view(y)
+        z = np.tanh(np.tanh(x) * 2.0) + 1.0
+        return np.sum(seen * seen) + np.sum(z)
+
+    step = bp.compile(bp.grad(f))
+    np.testing.assert_allclose(repeat(step, 4, X), bp.grad(f)(X), rtol=1e-12)
+    forward = bp.compile(f)
+    assert repeat(forward, 4, X) == pytest.approx(f(X), rel=1e-12)

@@ -89,9 +89,10 @@ class Linker:
         for n, call in enumerate(self.program.calls):
             for v in call.inputs():
                 last[v] = n
-            if is_view(call) and type(call.args[0]) is Var:
-                for out in call.outs:
-                    self.base[out] = self.base.get(call.args[0], call.args[0])
+            for out in call.outs:
+                seen = call.args[0] if is_view(call) else call.views.get(out)
+                if type(seen) is Var:
+                    self.base[out] = self.base.get(seen, seen)
         for v in self.program.outputs():
             last[v] = len(self.program.calls)
         for view, base in self.base.items():

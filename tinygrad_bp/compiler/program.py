@@ -38,6 +38,9 @@ class Call:
     kwargs: dict[str, Any]
     outs: tuple[Var, ...]
     several: bool = False
+    views: dict[Var, Any] = field(
+        default_factory=dict
+    )  # result -> the argument whose memory it was seen to share
     _inputs: list[Var] | None = None
 
     @property
@@ -62,8 +65,9 @@ class Call:
         if not any(v in new for v in self.inputs()):
             return self
         return Call(
-            self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several
-        )
+            self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several,
+            {v: new.get(seen, seen) for v, seen in self.views.items()},
+        )  # fmt: skip
 
     def __repr__(self):
         name = getattr(self.function, "__name__", repr(self.function))

@@ -175,7 +175,8 @@ def call(function, *args, **kwargs):
         return value
     if isinstance(value, (tuple, list)):
         outs = [program.new(part) for part in value]
-        program.note(Call(function, _vars(args), _vars(kwargs), tuple(outs), several=True))
+        views = {v: _seen(part, parts) for part, v in zip(value, outs)}
+        program.note(Call(function, _vars(args), _vars(kwargs), tuple(outs), True, views))
         return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
     if not isinstance(value, (np.ndarray, np.generic)):
         raise refuse(
@@ -183,8 +184,22 @@ def call(function, *args, **kwargs):
             "let it be decided outside the step, or use fallback=True",
         )
     out = program.new(value)
-    program.note(Call(function, _vars(args), _vars(kwargs), (out,)))
+    program.note(Call(function, _vars(args), _vars(kwargs), (out,), False, {out: _seen(value, parts)}))
     return Tracer(program, value, out)
+
+
+def _seen(value, parts):
+    """The Var whose memory the value shares, or None."""
+    if type(value) is not np.ndarray or (
+        value.base is None and not any(p.value is value for p in parts if type(p) is Tracer)
+    ):
+        return None
+    found = (
+        p.variable
+        for p in parts
+        if type(p) is Tracer and type(p.value) is np.ndarray and np.may_share_memory(value, p.value)
+    )
+    return next(found, None)
 
 
 def _forward(function):
