@@ -93,7 +93,7 @@ OTHERS = [
     name
     for name, member in vars(ArrayMethods).items()
     if callable(member) and not name.startswith("_") and name not in {*DIFFERENTIABLE, *CONSTANT, "conjugate"}
-    if name not in ("numpy", "item", "zero_grad", "retain_grad", "choose", "put", "sort", "partition")
+    if name not in ("numpy", "item", "tolist", "zero_grad", "retain_grad", "choose", "put", "sort", "partition")
 ]
 
 
@@ -151,10 +151,30 @@ def test_methods_say_what_they_are():
     assert undocumented == []
 
 
+def test_integers_shift():
+    i = np.array([1, 6])
+    t = bp.Tensor(i)
+    for shifted, expected in ((t << 2, i << 2), (t >> 1, i >> 1), (1 << t, 1 << i), (64 >> t, 64 >> i)):
+        np.testing.assert_array_equal(shifted, expected)
+    t <<= 1
+    t >>= 2
+    np.testing.assert_array_equal(t.data, [0, 3])
+
+
+def test_quotient_and_remainder():
+    x = np.array([3.2, -1.25])
+    for f in (lambda t: divmod(t, 1.1), lambda t: divmod(7.1, t)):
+        for part, expected in zip(f(bp.Tensor(x, requires_grad=True)), f(x)):
+            np.testing.assert_array_equal(part.data, expected)
+        assert bp.gradcheck(lambda t, f=f: f(t)[1], x)
+
+
 def test_facts():
     t = bp.Tensor(A.astype(np.float32), requires_grad=True)
     y = t.T * 2
     assert (y.shape, y.ndim, y.size, y.dtype, len(y)) == ((3, 2), 2, 6, np.float32, 3)
+    assert (y.itemsize, y.nbytes) == (4, 24)
+    assert t.tolist() == A.astype(np.float32).tolist()
 
 
 def test_narrow_and_back():

@@ -34,6 +34,30 @@ def message(what, *, expected=None, got=None, do=None):
     return "; ".join(parts)
 
 
+ABSENT = {
+    **{
+        name: f"use t.data.{name}, which carries no gradient"
+        for name in (
+            "base", "byteswap", "ctypes", "device", "dump", "dumps", "flags", "getfield", "setfield", "setflags", "strides",
+            "to_device", "tobytes", "tofile", "__dlpack__", "__dlpack_device__",
+        )
+    },
+    "flat": "use t.ravel(), or t[...] = values",
+    "resize": "use np.resize(t, shape), which makes a new one",
+    "view": "use t[...] for a view, t.astype(dtype) for another dtype, or t.data.view(dtype) without gradient",
+}  # fmt: skip
+"""What an array has and a Tensor has not -> what to use."""
+
+
+def absent(name):
+    """The property of a Tensor that says what to use instead of the attribute `name`."""
+
+    def refuse(self):
+        raise AttributeError(message(f"a Tensor has no {name}", do=ABSENT[name]))
+
+    return property(refuse, doc=f"Not of Tensors: {ABSENT[name]}.")
+
+
 # ---- what was computed when an error came up, and where -------------------------------------------------
 
 _ADVICE = {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .common_memory import note
-from .errors import message, outline
+from .errors import ABSENT, absent, message, outline
 from .graph import AMBIENT, UNRETAINED, UPSTAIRS, extra_of, leaf_node
 from .primitive import DuckArray
 from .views import STALE, handle_of, leave_family
@@ -171,6 +171,8 @@ class ArrayMethods(DuckArray):
     dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
     ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
     size = property(lambda self: self._data.size, doc="Number of elements.")
+    itemsize = property(lambda self: self.dtype.itemsize, doc="Bytes of one element.")
+    nbytes = property(lambda self: self.size * self.itemsize, doc="Bytes of all elements.")
 
     @property
     def name(self):
@@ -346,6 +348,10 @@ class ArrayMethods(DuckArray):
         """The one element as a Python number; carries no gradient."""
         return constant(self).item()
 
+    def tolist(self):
+        """The elements as Python numbers in nested lists; carries no gradient."""
+        return constant(self).tolist()
+
     def __array__(self, dtype=None, copy=None):
         if records(self):
             raise TypeError(
@@ -381,6 +387,9 @@ class ArrayMethods(DuckArray):
     __rfloordiv__ = _plain(lambda a, b: b // a)
     __and__, __or__ = _plain(operator.and_), _plain(operator.or_)
     __xor__, __invert__ = _plain(operator.xor), lambda self: ~constant(self)
+    __lshift__, __rshift__ = _plain(operator.lshift), _plain(operator.rshift)
+    __rlshift__, __rrshift__ = _plain(lambda a, b: b << a), _plain(lambda a, b: b >> a)
+    __divmod__, __rdivmod__ = _method(np.divmod), lambda self, other: np.divmod(other, self)
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __hash__(self):
@@ -413,3 +422,7 @@ class ArrayMethods(DuckArray):
                 )
             )
         return type(self), (np.array(self._data), node is not None, None, self._name)
+
+
+for _name in ABSENT:
+    setattr(ArrayMethods, _name, absent(_name))

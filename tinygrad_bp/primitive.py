@@ -341,7 +341,7 @@ def nondifferentiable(fn: Callable) -> Callable:
     >>> float(bp.grad(lambda x: x * level(x))(0.55))
     5.0
     """
-    known = fn if isinstance(fn, (np.ufunc, Primitive)) or _is_numpys(fn) else Primitive(fn)
+    known = fn if isinstance(fn, Primitive) or _is_numpys(fn) else Primitive(fn)
     REGISTRY[known] = Nondifferentiable(known)
     return known
 
@@ -365,4 +365,7 @@ def _check_dispatches(fn):
 
 
 def _is_numpys(fn):
+    """Is fn a function of NumPy's, a ufunc, or a method of one, such as np.logical_and.reduce?"""
+    if isinstance(fn, np.ufunc) or isinstance(getattr(fn, "__self__", None), np.ufunc):
+        return True
     return (getattr(fn, "__module__", None) or "").partition(".")[0] == "numpy"

@@ -407,6 +407,8 @@ class Tensor(ArrayMethods):
     __iand__ = _in_place(operator.and_, operator.iand)
     __ior__ = _in_place(operator.or_, operator.ior)
     __ixor__ = _in_place(operator.xor, operator.ixor)
+    __ilshift__ = _in_place(operator.lshift, operator.ilshift)
+    __irshift__ = _in_place(operator.rshift, operator.irshift)
 
 
 _new = object.__new__

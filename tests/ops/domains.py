@@ -6,6 +6,7 @@ its elements well apart, so that kinks and ties lie between them), a list of the
 """
 
 import importlib.util
+import io
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -890,6 +891,25 @@ OPS: dict[Any, Row] = {
         **NO_HALF,
     ),
     np.linalg.cond: row(*(case(M(3, 3), p) for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc")), case(M(2, 3, 2)), **NO_HALF),
+    # creation
+    np.linspace: row(
+        case(A(), A()), case(A(2), A(2)), case(A(2, 1), A(3), 4), case(A(3), A(), 3, False, axis=-1), case(A(), 2.0, num=1),
+        case(1.0, A(), 5, endpoint=False), case(A(), A(), 0), case(A(2), A(), num=3, dtype=np.complex128), case(A(2), 1.0, 4, retstep=True),
+        case([0.5, 1.0], A(2), 3), case(A(0), A(0)),
+        call=lambda *a, retstep=False, **k: in_one(np.linspace)(*a, retstep=True, **k) if retstep else np.linspace(*a, **k),
+    ),
+    np.logspace: row(
+        case(A(), A(), 4), case(A(2), A(2), 3), case(A(2), A(), 3, False), case(A(), A(), 3, True, PLUSES()), case(A(2), 1.0, 2, base=2.0, axis=-1),
+        case(0.5, A(), num=3), case(A(), A(), 0), **NO_HALF,
+    ),
+    np.geomspace: row(
+        case(PLUSES(), PLUSES(), 4), case(PLUSES(2), PLUSES(2), 3), case(PLUSES(2), 1.5, 3, False), case(PLUSES(2), PLUSES(2), 2, axis=-1),
+        case(0.5, PLUSES(), num=3), case(Array((2,), -2.0, -1.0), -3.0, 3), case(PLUSES(), PLUSES(), 1), **NO_HALF,
+    ),
+    np.full_like: row(
+        case(A(3)), case(A(), shape=(2, 3)), case(A(3), shape=(2, 3)), case(A(2), dtype=np.complex128), case(A(0)),
+        call=lambda x, **k: np.full_like(x, x, **k),
+    ),
     # fft
     resized: row(case(A(3), (5,)), case(A(4, 3), (2, 5)), case(A(2), shape=(2,)), case(A(0, 2), (1, 1)), case(A(), ())),
     **dict.fromkeys([np.fft.fft, np.fft.ifft], row(*FFT)),
@@ -908,6 +928,22 @@ OPS: dict[Any, Row] = {
     )),
     **special_rows(),
 }  # fmt: skip
+
+BITS, LOGIC = np.array([[4, 1, 3], [5, 7, 2]]), np.array([[True, False, True], [False, True, True]])
+REALS = (np.floor_divide, np.logical_and, np.logical_or, np.logical_xor)
+
+
+def folds():
+    """Rows of the methods of locally constant ufuncs, such as np.logical_and.reduce."""
+    compared = [np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal]
+    bits = [np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.left_shift, np.right_shift, np.gcd, np.lcm]
+    rows = {}
+    for f in (*compared, *bits, *REALS):
+        x = Array((2, 3), *PLUS) if f in REALS else BITS if f in bits else LOGIC
+        cases = row(case(x), case(x, 1), **REAL, **NO_HALF)
+        rows |= {f.reduce: cases, f.accumulate: cases, f.reduceat: row(case(x, [0, 1]), case(x, [0, 2], 1), **REAL, **NO_HALF)}
+    return rows
+
 
 X = A(2, 3)
 CONSTANT: dict[Any, Row] = {
@@ -962,4 +998,14 @@ CONSTANT: dict[Any, Row] = {
     np.array2string: row(case(X), case(A(), precision=2)),
     **dict.fromkeys([np.array_repr, np.array_str], row(case(X))),
     **dict.fromkeys([np.shares_memory, np.may_share_memory], row(case(X, X))),
+    **folds(),
+    np.can_cast: row(case(X, np.float32), case(A(), "c16")),
+    np.common_type: row(case(X, A())),
+    np.min_scalar_type: row(case(X), case(A())),
+    **dict.fromkeys([np.packbits, np.unpackbits], row(case(np.array([1, 0, 1], np.uint8)))),
+    np.busday_count: row(case("2020-01", "2020-02", [1, 1, 1, 1, 0, 0, 0])),
+    np.busday_offset: row(case(np.array(["2020-01-03"], "M8[D]"), 1)),
+    **dict.fromkeys([np.is_busday, np.datetime_as_string], row(case(np.array(["2020-01-03"], "M8[D]")))),
+    **dict.fromkeys([np.save, np.savetxt, np.savez, np.savez_compressed], row(case(io.BytesIO(), X))),
+    **{f: row(case(X, A(2))) for name, f in vars(np).items() if name == "in1d"},
 }

@@ -160,9 +160,7 @@ def test_at_of_one_operand_and_of_several_axes():
     assert bp.gradcheck(f, X, np.array([2.0, 3.0]))
 
 
-def test_other_methods_say_that_they_have_no_rule():
-    for call in (np.hypot.reduce, np.hypot.accumulate):
-        with pytest.raises(bp.NotDifferentiable, match=r"np\.hypot\.\w+ has no derivative rule"):
+def test_other_methods_name_what_computes_the_same():
+    for call in (np.hypot.reduce, np.hypot.accumulate, lambda x: np.hypot.reduceat(x, [0, 1])):
+        with pytest.raises(bp.NotDifferentiable, match=r"np\.hypot\.\w+ of a Tensor cannot .*(func|iter)tools"):
             call(leaf(X))
-    with pytest.raises(bp.NotDifferentiable, match=r"np\.hypot\.reduceat has no derivative rule"):
-        np.hypot.reduceat(leaf(X), [0, 1])
