@@ -585,6 +585,7 @@ def test_an_unknown_function_is_named_with_the_ways_out(monkeypatch):
     said = str(error.value)
     for part in ("i0 has no derivative rule yet", "bp.defvjp(np.i0", "bp.nondifferentiable(np.i0)", "t.data"):
         assert part in said
+    monkeypatch.delitem(REGISTRY, np.hypot.accumulate)
     with pytest.raises(NotDifferentiable, match=r"hypot\.accumulate has no derivative rule"):
         np.hypot.accumulate(leaf(X))
     np.testing.assert_array_equal(np.i0(bp.Tensor(X)), np.i0(X))
