@@ -97,6 +97,87 @@ def test_ties_of_an_extremum_share(f):
     np.testing.assert_array_equal(bp.hessian(f)(x), np.zeros((2, 3, 2, 3)))
 
 
+RISING = np.arange(1.0, 4.0)
+ZERO, ZEROS = np.zeros(3), np.zeros((2, 2))
+ONE_RANK = np.array([[1.0, 2.0], [2.0, 4.0]])
+ONE = np.eye(2)
+OF_ARRAYS = {  # name: f, the point, the gradient there of the sum of f
+    "sort": (lambda x: np.sort(x) * RISING, [2.0, 1.0, 1.0], [3.0, 1.0, 2.0]),
+    "partition": (lambda x: np.partition(x, 1) * RISING, [2.0, 1.0, 1.0], [3.0, 1.0, 2.0]),
+    "unique": (np.unique, [2.0, 1.0, 1.0], [1.0, 1.0, 0.0]),
+    "ptp": (np.ptp, [1.0, 1.0, 2.0, 2.0], [-0.5, -0.5, 0.5, 0.5]),
+    "nanmax": (np.nanmax, [1.0, NAN, 1.0], [0.5, 0.0, 0.5]),
+    "running maximum": (np.maximum.accumulate, [1.0, 1.0, 2.0], [1.0, 1.0, 1.0]),
+    "median of even": (np.median, [1.0, 4.0, 2.0, 3.0], [0.0, 0.0, 0.5, 0.5]),
+    "median among equals": (np.median, [2.0, 1.0, 2.0], [1.0, 0.0, 0.0]),
+    "quantile at an element": (lambda x: np.quantile(x, 0.5), [1.0, 2.0, 3.0], [0.0, 1.0, 0.0]),
+    "prod with one 0": (np.prod, [0.0, 2.0, 3.0], [6.0, 0.0, 0.0]),
+    "prod with two": (np.prod, [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]),
+    "cumprod": (np.cumprod, [2.0, 0.0, 3.0], [1.0, 8.0, 0.0]),
+    "interp at its nodes": (lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 1.0, 4.0]), [0.0, 1.0, 2.0], [1.0, 3.0, 3.0]),
+    "interp outside": (lambda x: np.interp(x, [0.0, 1.0], [0.0, 1.0]), [-1.0, 2.0], [0.0, 0.0]),
+    "unwrap": (np.unwrap, [0.0, np.pi], [1.0, 1.0]),
+    "copysign": (lambda x: np.copysign(x, 1.0), [0.0], [0.0]),
+    "nan_to_num": (np.nan_to_num, [NAN, INF, 1.0], [0.0, 0.0, 1.0]),
+    "modf": (lambda x: np.modf(x)[0], [2.0], [1.0]),
+    "where, dead branch": (lambda x: np.where(x > 0, np.log(x), 0.0), [0.0, 2.0, NAN], [0.0, 0.5, 0.0]),
+    "an index, dead elements": (lambda x: np.log(x)[1:], [0.0, 2.0], [0.0, 0.5]),
+    "where=, left out": (lambda x: np.log(x, where=x > 0), [0.0, 2.0], [0.0, 0.5]),
+    "norm": (np.linalg.norm, ZERO, ZERO),
+    "norm 1": (lambda x: np.linalg.norm(x, 1), [1.0, -1.0, 0.0], [1.0, -1.0, 0.0]),
+    "norm 3": (lambda x: np.linalg.norm(x, 3), ZERO, ZERO),
+    "norm 1/2": (lambda x: np.linalg.norm(x, 0.5), ZERO, ZERO),
+    "norm inf": (lambda x: np.linalg.norm(x, np.inf), [1.0, -1.0, 0.0], [0.5, -0.5, 0.0]),
+    "norm fro": (lambda x: np.linalg.norm(x, "fro"), ZEROS, ZEROS),
+    "norm nuc": (lambda x: np.linalg.norm(x, "nuc"), ZEROS, ZEROS),
+    "norm 2": (lambda x: np.linalg.norm(x, 2), ZEROS, ZEROS),
+    "det": (np.linalg.det, ONE_RANK, [[4.0, -2.0], [-2.0, 1.0]]),
+    "det of rank n − 2": (np.linalg.det, np.zeros((3, 3)), np.zeros((3, 3))),
+    "pinv keeps the rank": (lambda x: np.linalg.pinv(x) * [[25.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]], [[-25.0, 0.0], [0.0, 0.0]]),
+    "pinv of 0": (np.linalg.pinv, ZEROS, ZEROS),
+    "cholesky reads below": (np.linalg.cholesky, [[4.0, 9.0], [2.0, 5.0]], [[3 / 16, 0.0], [0.25, 0.25]]),
+    "eigvalsh reads below": (np.linalg.eigvalsh, [[1.0, 9.0], [0.0, 2.0]], ONE),
+    "eigvalsh, equal ones": (np.linalg.eigvalsh, ONE, ONE),
+    "svdvals, equal ones": (np.linalg.svdvals, ONE, ONE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_kink_of_an_array(name):
+    f, x, expected = OF_ARRAYS[name]
+    with np.errstate(all="ignore"):
+        found = bp.grad(lambda x: np.sum(f(x)))(np.asarray(x))
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+
+
+def test_equal_eigenvalues_share():
+    for f in (np.linalg.eigvals, lambda a: np.linalg.eig(a)[0]):
+        both = [bp.vjp(f, ONE)[1](g)[0] for g in ONE]
+        np.testing.assert_array_equal(both[0] + both[1], ONE)
+    np.testing.assert_array_equal(bp.vjp(np.linalg.eigvals, ONE)[1](ONE[0])[0], ONE / 2)
+
+
+NONE = {  # what has no derivative there, and says so
+    "eigh": (lambda a: np.linalg.eigh(a)[1], ONE),
+    "eig": (lambda a: np.linalg.eig(a)[1], ONE),
+    "svd": (lambda a: np.linalg.svd(a)[0], ONE),
+    "inv": (np.linalg.inv, ZEROS),
+    "slogdet": (lambda a: np.linalg.slogdet(a)[1], ZEROS),
+    "cholesky": (np.linalg.cholesky, -ONE),
+}
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_has_no_derivative_raises(name):
+    f, x = NONE[name]
+    with pytest.raises(np.linalg.LinAlgError):
+        bp.grad(lambda x: np.sum(f(x)))(x)
+
+
+def test_logaddexp_of_nothing():
+    assert np.all(np.isnan(bp.vjp(np.logaddexp, -INF, -INF)[1](1.0)))
+
+
 def test_both_arguments_of_a_tie_share():
     for f in (np.maximum, np.minimum, np.fmax, np.fmin):
         assert bp.grad(f, (0, 1))(2.0, 2.0) == (0.5, 0.5)

@@ -297,12 +297,13 @@ def _eig(g, y, _a):
 
 
 def _eigvals(g, y, a):
-    """By eig, whose values might come in another order."""
+    """By eig, whose values might come in another order; equal ones share their cotangents."""
     w, v = np.linalg.eig(a)
     if not a.size:
         return np.zeros(a.shape, a.dtype)
-    place = np.argmin(np.abs(w[..., :, None] - y[..., None, :]), axis=-1)
-    matched = place[..., None] == np.arange(y.shape[-1])
+    apart = np.abs(w[..., :, None] - y[..., None, :])
+    matched = (apart == np.min(apart, axis=-1, keepdims=True)).astype(g.dtype)
+    matched = matched / np.sum(matched, axis=-1, keepdims=True)
     return _eig((np.sum(matched * g[..., None, :], axis=-1), None), (w, v), a)
 
 
