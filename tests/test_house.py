@@ -28,7 +28,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"checkpoint"},
     {"observe"},
     {"anomaly", "check"},
-    {"nn", "optim", "data", "io", "compiler"},
+    {"derivatives", "nn", "optim", "data", "io", "compiler"},
     {"training"},
     {"backprop"},
     {"viz"},

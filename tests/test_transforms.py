@@ -555,3 +555,67 @@ def test_a_tensor_of_an_older_finished_transform_is_a_leak():
 
 def test_python_complex_numbers_on_the_left():
     assert bp.gradcheck(lambda x: np.real(np.exp(1j * x[0])) + np.abs(1j + x[1]), np.array([0.3, 2.0]))
+
+
+# ---- values beside the one that is differentiated -------------------------------------------------------
+
+
+def with_aux(x, y):
+    z = x * y
+    return np.sum(z**2), {"z": z, "name": "product", "none": None, "count": 2}
+
+
+def test_aux_is_handed_on_plain():
+    (value, aux), gradient = bp.value_and_grad(with_aux, has_aux=True)(np.array([1.0, 2.0]), 3.0)
+    assert (value, aux["name"], aux["none"], aux["count"]) == (45.0, "product", None, 2)
+    assert type(aux["z"]) is np.ndarray
+    np.testing.assert_array_equal(gradient, [18.0, 36.0])
+    gradients, again = bp.grad(with_aux, (0, 1), has_aux=True)(np.array([1.0, 2.0]), 3.0)
+    assert gradients[1] == 30.0
+    np.testing.assert_array_equal(again["z"], aux["z"])
+    y, pullback, aux = bp.vjp(with_aux, 1.0, 2.0, has_aux=True)
+    assert (y, aux["z"], pullback(1.0)) == (4.0, 2.0, (8.0, 4.0))
+
+
+def test_aux_under_an_outer_transform_is_differentiated_there():
+    f = lambda x: bp.grad(with_aux, has_aux=True)(x, 3.0)[1]["z"]
+    assert bp.grad(f)(2.0) == 3.0
+
+
+@pytest.mark.parametrize("f", [np.sin, lambda x: (x, x, x), lambda x: [x, x]])
+def test_a_function_with_aux_returns_a_pair(f):
+    with pytest.raises(TypeError, match=r"has aux; expected a pair \(value, aux\)"):
+        bp.grad(f, has_aux=True)(1.0)
+
+
+def test_scipys_optimizers_take_value_and_grad_as_it_is():
+    optimize = pytest.importorskip("scipy.optimize")
+    rosenbrock = lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+    found = optimize.minimize(bp.value_and_grad(rosenbrock), np.zeros(4), jac=True)
+    assert found.success
+    np.testing.assert_allclose(found.x, np.ones(4), rtol=1e-4)
+    newton = optimize.minimize(
+        rosenbrock,
+        np.zeros(4),
+        jac=bp.grad(rosenbrock),
+        hessp=lambda x, v: bp.hvp(rosenbrock, x, v),
+        method="trust-ncg",
+    )
+    np.testing.assert_allclose(newton.x, np.ones(4), rtol=1e-5)
+
+
+# ---- primitives of the user's at second order ----------------------------------------------------------
+
+
+def test_a_rule_in_plain_numpy_is_right_at_every_order():
+    cube = bp.primitive(lambda x: x * x * x).defvjp(lambda g, _y, x: g * 3 * x**2)
+    assert [bp.grad(cube)(2.0), bp.grad(bp.grad(cube))(2.0)] == [12.0, 12.0]
+
+
+def test_a_rule_made_of_a_primitive_without_a_rule_says_so_at_second_order():
+    slope = bp.primitive(lambda x: np.cos(x))
+    slope.__name__ = "slope"
+    sine = bp.primitive(lambda x: np.sin(x)).defvjp(lambda g, _y, x: g * slope(x))
+    assert bp.grad(sine)(0.0) == 1.0
+    with pytest.raises(bp.NotDifferentiable, match="slope has no derivative rule yet"):
+        bp.grad(bp.grad(sine))(0.0)

@@ -11,11 +11,12 @@ from .anomaly import detect_anomaly
 from .check import GradcheckError, gradcheck
 from .checkpoint import checkpoint
 from .creators import ones, tensor, zeros
+from .derivatives import hessian, jacobian, per_example_grad
 from .errors import FreedGraph, GradientShape, NotDifferentiable
 from .observe import observe
 from .primitive import composite, defvjp, nondifferentiable, primitive, refused
 from .tensor import Tensor
-from .transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
+from .transforms import elementwise_grad, gnvp, grad, hvp, jvp, no_grad, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "defvjp",
     "detect_anomaly",
     "elementwise_grad",
+    "gnvp",
     "grad",
     "gradcheck",
     "hessian",
@@ -67,6 +69,7 @@ __all__ = [
     "ones",
     "ops",
     "optim",
+    "per_example_grad",
     "primitive",
     "refused",
     "tensor",

@@ -1,10 +1,9 @@
-"""Function transforms: vjp, grad, value_and_grad, jvp, jacobian, hessian, hvp, each a few lines over vjp.
+"""Function transforms: vjp, grad, value_and_grad, elementwise_grad, jvp, hvp, gnvp, each a few lines over vjp.
 
 The one idea: `vjp` runs a function once on Tensors of a level of its own and returns the value and
-the pullback. A gradient is the pullback of 1; a Jacobian row that of a unit vector; and since rules
-are themselves recorded, a JVP is the pullback of the pullback, which is linear in its cotangent.
-Arguments and results may be arrays, numbers, tuples, lists, dicts and Modules. Read `observe.py`
-next.
+the pullback. A gradient is the pullback of 1; and since rules are themselves recorded, a JVP is the
+pullback of the pullback, which is linear in its cotangent. Arguments and results may be arrays, numbers,
+tuples, lists, dicts and Modules. Read `derivatives.py` next, for derivatives of many numbers at once.
 """
 
 from collections.abc import Callable
@@ -102,10 +101,11 @@ def _inside(level):
         IN_PROGRESS.discard(level)
 
 
-def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
+def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """(f(*primals), pullback), where pullback(g) = gᵀ ∂f/∂primal for each primal, as a tuple.
 
     g has the structure and shapes of f's value. The pullback may be called any number of times.
+    With `has_aux`, f returns a pair, whose second part is handed on as it is: (value, pullback, aux).
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> y, pullback = bp.vjp(np.multiply, 2.0, np.array([3.0, 4.0]))
@@ -117,7 +117,9 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
     inputs = [_input(x, level) for x in given]
     name = _name(f)
     with _inside(level):
-        ys, rebuild_ys = tree.flatten(f(*rebuild(inputs)))
+        found = f(*rebuild(inputs))
+    value, *aux = _pair(found, name) if has_aux else (found,)
+    ys, rebuild_ys = tree.flatten(value)
     if not ys or not all(isinstance(y, NUMBERS) for y in ys):
         raise TypeError(
             message(
@@ -149,7 +151,14 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
         found = [gradients.pop(x._node, None) for x in inputs]
         return rebuild([_result(found, x._data) for x in reversed(inputs)][::-1])
 
-    return structure, pullback
+    return structure, pullback, *tree.map(lambda part: _output(part, level), aux)
+
+
+def _pair(found, name):
+    if isinstance(found, tuple) and len(found) == 2:
+        return found
+    got = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+    raise TypeError(message(f"{name} has aux", expected="a pair (value, aux)", got=got))
 
 
 def _cast(g, dtype):
@@ -180,7 +189,7 @@ def _name(f):
     raise TypeError(message("a transform needs a function", got=type(f).__name__, do=do))
 
 
-def _split(f, args, kwargs, argnums):
+def split(f, args, kwargs, argnums):
     """(f as a function of the chosen arguments alone, these arguments as a tuple)."""
     chosen = argnums if isinstance(argnums, tuple) else (argnums,)
     for n in chosen:
@@ -209,14 +218,14 @@ def _split(f, args, kwargs, argnums):
     return of_chosen, tuple(args[n] for n in chosen)
 
 
-def _real_vjp(f, args, kwargs, argnums):
-    """The vjp of f in the chosen arguments alone, if its values are real."""
-    of_chosen, chosen = _split(f, args, kwargs, argnums)
-    y, pullback = vjp(of_chosen, *chosen)
+def _real_vjp(f, args, kwargs, argnums, has_aux=False):
+    """The vjp of f in the chosen arguments alone, if its values are real; always with an aux."""
+    of_chosen, chosen = split(f, args, kwargs, argnums)
+    y, pullback, *aux = vjp(of_chosen, *chosen, has_aux=has_aux)
     if any(map(np.iscomplexobj, tree.leaves(y))):
         what = f"a gradient needs a real value, and {_name(f)} gives a complex one"
         raise TypeError(message(what, do="use bp.vjp"))
-    return y, pullback
+    return y, pullback, *(aux or [None])
 
 
 def _gradients(y, pullback, argnums):
@@ -224,11 +233,12 @@ def _gradients(y, pullback, argnums):
     return gradients if isinstance(argnums, tuple) else gradients[0]
 
 
-def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
     """The function (*args) -> (f(*args), ∂f/∂args[argnums]), for f with one real number as its value.
 
     A tuple of argnums gives a tuple of gradients, each in its argument's structure. For complex
     arguments the gradient is ∂f/∂x − i ∂f/∂y (the convention of HIPS autograd and JAX).
+    With `has_aux`, f returns (value, aux), and only the value is differentiated.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bp.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
@@ -236,27 +246,34 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
     """
 
     def value_and_grad_of_f(*args, **kwargs):
-        y, pullback = _real_vjp(f, args, kwargs, argnums)
+        y, pullback, aux = _real_vjp(f, args, kwargs, argnums, has_aux)
         if len(tree.leaves(y)) != 1 or isinstance(y, (tuple, list, dict)) or np.size(y) != 1:
             what = f"grad needs a function with one real number as its value, and {_name(f)} is not"
             got = type(y).__name__ if isinstance(y, (tuple, list, dict)) else f"shape {np.shape(y)}"
             raise TypeError(
                 message(what, got=got, do="sum its value, or use bp.jacobian, bp.elementwise_grad or bp.vjp")
             )
-        return y, _gradients(y, pullback, argnums)
+        return ((y, aux) if has_aux else y), _gradients(y, pullback, argnums)
 
     return value_and_grad_of_f
 
 
-def grad(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
+def grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
     """The function (*args) -> ∂f/∂args[argnums], for f with one real number as its value.
+
+    With `has_aux`, f returns (value, aux), and the function (gradient, aux).
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bp.grad(np.tanh)(0.0), bp.grad(bp.grad(np.sin))(np.pi / 2)
     (np.float64(1.0), np.float64(-1.0))
     """
-    both = value_and_grad(f, argnums)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+    both = value_and_grad(f, argnums, has_aux)
+
+    def grad_of_f(*args, **kwargs):
+        y, gradient = both(*args, **kwargs)
+        return (gradient, y[1]) if has_aux else gradient
+
+    return grad_of_f
 
 
 def elementwise_grad(f: Callable, argnums: int = 0) -> Callable:
@@ -268,7 +285,7 @@ def elementwise_grad(f: Callable, argnums: int = 0) -> Callable:
     """
 
     def elementwise_grad_of_f(*args, **kwargs):
-        y, pullback = _real_vjp(f, args, kwargs, argnums)
+        y, pullback, _ = _real_vjp(f, args, kwargs, argnums)
         return _gradients(y, pullback, argnums)
 
     return elementwise_grad_of_f
@@ -287,8 +304,12 @@ def jvp(f: Callable, primals: Any, tangents: Any) -> tuple[Any, Any]:
     >>> bp.jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
     """
-    primals, tangents = _tuple(primals), _tuple(tangents)
-    y, pullback = vjp(f, *primals)
+    y, pullback = vjp(f, *_tuple(primals))
+    return y, _push(y, pullback, _tuple(primals), _tuple(tangents))
+
+
+def _push(y, pullback, primals, tangents):
+    """∂y/∂primals · tangents: the pullback of the pullback."""
     anywhere = tree.map(_generic, y)  # the pullback is linear, so its pullback is the same everywhere
     given, wanted = tree.leaves(primals), tree.leaves_like(primals, tangents)
     if [np.shape(p) for p in given] != [np.shape(t) for t in wanted]:
@@ -301,7 +322,7 @@ def jvp(f: Callable, primals: Any, tangents: Any) -> tuple[Any, Any]:
         )
     _, transpose = vjp(pullback, anywhere)
     (tangent_of_y,) = transpose(tangents)
-    return y, tangent_of_y
+    return tangent_of_y
 
 
 def _generic(x):
@@ -310,58 +331,6 @@ def _generic(x):
     values = np.exp(np.sin(np.arange(1, np.size(x) + 1))).reshape(np.shape(x))
     values = values.astype(dtype if dtype.kind in "fc" else np.float64)
     return values if isinstance(constant(x), np.ndarray) else values[()]
-
-
-def jacobian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
-    """The function (*args) -> ∂f/∂args[argnums], of shape (*f's shape, *the argument's shape).
-
-    One pullback per element of f's value. Real functions only.
-
-    >>> import numpy as np, tinygrad_bp as bp
-    >>> bp.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
-    array([[2., 0.],
-           [0., 4.]])
-    """
-
-    def jacobian_of_f(*args, **kwargs):
-        of_chosen, chosen = _split(f, args, kwargs, argnums)
-        y, pullback = vjp(of_chosen, *chosen)
-        parts, rebuild = tree.flatten(y)
-        if any(np.iscomplexobj(part) for part in [*parts, *tree.leaves(chosen)]):
-            raise TypeError(message("jacobian needs a real function of real arguments", do="use bp.vjp"))
-        blocks = [_jacobian_rows(parts, rebuild, i, pullback) for i in range(len(parts))]
-        return rebuild(blocks if isinstance(argnums, tuple) else [block[0] for block in blocks])
-
-    return jacobian_of_f
-
-
-def _jacobian_rows(parts, rebuild, i, pullback):
-    """∂(part i)/∂primals, stacked from the pullbacks of its unit vectors."""
-    size, shape = np.size(parts[i]), np.shape(parts[i])
-    cotangent = [np.zeros(np.shape(part)) for part in parts]
-    rows = []
-    for k in range(size):
-        cotangent[i] = np.zeros(size)
-        cotangent[i][k] = 1
-        cotangent[i] = cotangent[i].reshape(shape)
-        rows.append(pullback(rebuild(cotangent)))
-    if shape == ():
-        return rows[0]
-    if not rows:
-        none = pullback(rebuild(cotangent))
-        return tree.map(lambda g: np.zeros(shape + np.shape(g), np.result_type(g)), none)
-    return tree.map(lambda *row: np.reshape(np.stack(row), shape + np.shape(row[0])), *rows)
-
-
-def hessian(f: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
-    """The function (*args) -> ∂²f/∂x∂x of a scalar f, of shape (*x's shape, *x's shape).
-
-    >>> import numpy as np, tinygrad_bp as bp
-    >>> bp.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
-    array([[4., 2.],
-           [2., 0.]])
-    """
-    return jacobian(grad(f, argnums), argnums)
 
 
 def hvp(f: Callable, primals: Any, vectors: Any) -> Any:
@@ -376,4 +345,22 @@ def hvp(f: Callable, primals: Any, vectors: Any) -> Any:
     points, directions = _tuple(primals), _tuple(vectors)
     _, pullback = vjp(grad(f, tuple(range(len(points)))), *points)
     product = pullback(directions)
+    return product if isinstance(primals, (tuple, list)) else product[0]
+
+
+def gnvp(f: Callable, loss: Callable, primals: Any, vectors: Any) -> Any:
+    """Gauss–Newton matrix of loss(f(primals)), times vectors: Jᵀ (∇² loss)(f) J v with J = ∂f/∂primals.
+
+    Where f is linear, or its value minimizes the loss, that is the Hessian's product; and where the loss is
+    convex, the matrix is positive semidefinite (Schraudolph, 2002). Structures as for `hvp`.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> half_squares = lambda y: np.sum(y**2) / 2
+    >>> bp.gnvp(lambda x: x**2, half_squares, np.array([1.0, 2.0]), np.array([1.0, 10.0]))  # (2x)² v
+    array([  4., 160.])
+    """
+    points, directions = _tuple(primals), _tuple(vectors)
+    y, pullback = vjp(f, *points)
+    (curved,) = hvp(loss, (y,), (_push(y, pullback, points, directions),))
+    product = pullback(curved)
     return product if isinstance(primals, (tuple, list)) else product[0]

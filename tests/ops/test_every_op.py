@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import tinygrad_bp as bp
 from tinygrad_bp import tree
+from tinygrad_bp.ops.batch import Batch
 from tinygrad_bp.primitive import REGISTRY, Composite, Nondifferentiable, Op, Primitive
 
 from .conftest import digits
@@ -207,6 +208,20 @@ def test_each_argument_alone(f):
         for i, x in enumerate(variables):
             at = functools.partial(with_one, fun, variables, i)
             np.testing.assert_array_equal(bp.vjp(at, x)[1](g)[0], together[i])
+
+
+@EVERY_OP
+def test_many_cotangents_at_once(f):
+    """A pullback of a Batch gives what it gives for each of its arrays."""
+    rng = np.random.default_rng(4)
+    for call, operands, keywords in drawn(f, np.float64):
+        fun, variables = of_variables(call, operands, keywords)
+        y, pullback = bp.vjp(fun, *variables)
+        gs = [cotangent(y, rng) for _ in range(3)]
+        together = pullback(tree.map(lambda *parts: Batch(np.stack(parts), "axis"), *gs))
+        for found, *wanted in zip(together, *map(pullback, gs)):
+            found = found.arrays if isinstance(found, Batch) else [found] * 3
+            np.testing.assert_allclose(found, np.stack(wanted), rtol=1e-11, atol=1e-13)
 
 
 @EVERY_OP

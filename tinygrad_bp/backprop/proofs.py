@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from ..derivatives import jacobian
 from ..errors import message
 from ..observe import Run, Seen
 from ..primitive import REGISTRY
-from ..transforms import grad, jacobian
+from ..transforms import grad
 from .conventions import Table
 from .equations import SIGMA_PRIME, Layers
 from .notation import Notation, notation

@@ -6,12 +6,14 @@ The transforms of real arrays leave out the half of a spectrum that mirrors the 
 and `_twice` are its weights. Read `special.py` next.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, primitive
 
-SWAPPED = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+SWAPPED: dict[Any, Any] = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
 """The norm under which the inverse transform has the factor that the transform has under this one."""
 
 

@@ -12,6 +12,7 @@ Read `indexing.py` next.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -86,7 +87,8 @@ def _betainc_in_x(g, _y, a, b, x):
 def _erfcx_slope(x, y):
     """2xy − 2/√π; where that would cancel, its series −u (1 − 3u/2 (1 − 5u/2 (1 − …)))/√π in u = 1/x²."""
     far = np.where(x > 20, x, 20.0)
-    u, series = 1 / (far * far), 1.0
+    u: Any = 1 / (far * far)
+    series: Any = 1.0
     for n in range(8, 0, -1):
         series = 1 - (n + 0.5) * u * series
     return np.where(x > 20, u * series / -ROOT_PI, 2 * x * y - 2 / ROOT_PI)
