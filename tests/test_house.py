@@ -182,7 +182,7 @@ def test_rules_are_plain_numpy(path):
         f
         for f in ast.walk(tree)
         if isinstance(f, ast.FunctionDef)
-        and any(getattr(d, "id", "") == "primitive" for d in f.decorator_list)
+        and any(getattr(d, "id", "") in ("primitive", "nondifferentiable") for d in f.decorator_list)
     ]
     exempt = {id(n) for f in forwards for n in ast.walk(f)}
     for node in ast.walk(tree):

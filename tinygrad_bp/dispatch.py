@@ -5,6 +5,7 @@ is made of; what is locally constant gives plain arrays; a writer writes; all el
 says what to do. Read `writes.py` next.
 """
 
+import functools
 import sys
 
 import numpy as np
@@ -91,10 +92,8 @@ def _over(value, y, level):
     return Tensor._of(bare(value), y._node) if inexact else bare(value)
 
 
-_METHODS: dict[str, dict] = {
-    "reduce": {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
-    "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod},
-}
+_REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+_METHODS: dict[str, dict] = {"reduce": _REDUCTIONS, "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod}}
 
 
 @upstairs
@@ -124,11 +123,8 @@ def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     if dtype is not None and np.dtype(dtype).kind == "c":  # where a rule for real numbers may know no value
         inputs = [a.astype(dtype) if type(a) is Tensor else a for a in inputs]
     said = {name: constants(kwargs[name]) for name in _CALLS & kwargs.keys()}
-    others = {name: value for name, value in kwargs.items() if name not in _CALLS}
-
-    def call(*args, **others):
-        return ufunc(*args, **others, **said, out=None)  # None: what is left out is not read
-
+    others = {name: kwargs[name] for name in kwargs.keys() - _CALLS}
+    call = functools.partial(ufunc, **said, out=None)  # None: what is left out is not read
     if type(entry) is Composite:
         y = _record_composite(Composite(call, entry.f), inputs, others)
     else:

@@ -19,10 +19,10 @@ from tinygrad_bp.ops.fft import resized
 from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
 from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
-from tinygrad_bp.ops.reduction import spread
+from tinygrad_bp.ops.reduction import others, spread
 from tinygrad_bp.ops.shaping import diagonal_of
 from tinygrad_bp.ops.sorting import unique_places, unsort
-from tinygrad_bp.ops.statistics import difference, order_statistics
+from tinygrad_bp.ops.statistics import difference, order_statistics, unit_slopes, unit_slopes_back
 
 
 @dataclass(frozen=True)
@@ -378,6 +378,9 @@ OPS: dict[Any, Row] = {
         case(A(), -1, 1), case(A(0, 3), -1, 1), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)),
         *since("2.1.0", case(A(2, 3), min=-0.6, max=0.7), case(A(2, 3), max=0.3), case(A(2, 3))),
     ),
+    ours.between: row(
+        case(A(2, 3), -1.1, 0.7), case(A(), -np.inf, 1.0), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)), case(A(0), 0, 1),
+    ),
     # complex numbers
     np.conjugate: elementwise(ANY),
     np.real: elementwise(ANY),
@@ -421,6 +424,7 @@ OPS: dict[Any, Row] = {
     **dict.fromkeys([np.max, np.amax, np.nanmax], over_axes(case(A(), axis=0), *where_and(initial=-9.0), case(A(2, 3), 1, initial=0.1))),
     **dict.fromkeys([np.min, np.amin, np.nanmin], over_axes(case(A(), axis=0), *where_and(initial=9.0), case(A(2, 3), 1, initial=0.1))),
     np.ptp: over_axes(),
+    others: row(case(A(2, 3)), case(A(1)), case(A(2, 0)), case(Array((2, 3), gaps=True)), case(Array((4,), gaps=True))),
     # statistics
     **dict.fromkeys([np.median, np.nanmedian], row(
         case(A(5)), case(A(2, 3, 2)), case(A(3, 4), axis=1), case(A(4, 3), 0, keepdims=True), case(A(2, 3), 1, None, False, True),
@@ -456,6 +460,9 @@ OPS: dict[Any, Row] = {
         case(A(4)), case(A(2, 3)), case(A(3, 2), axis=0, dx=0.5), case(A(4), A(4)), case(A(2, 3), A(3)), case(A(3, 2), A(3), axis=0),
         case(A(2, 3), A(2, 3)), case(A(1)), case(np.arange(3), A(3)), case(A(3), [0, 1, 3]), case(A(3), None, A()),
     ),
+    **dict.fromkeys([unit_slopes, unit_slopes_back], row(
+        case(A(2), edge_order=1), case(A(5), edge_order=1), case(A(3), edge_order=2), case(A(4, 2), edge_order=2),
+    )),
     np.gradient: row(
         case(A(4)), case(A(2, 3)), case(A(4), 0.5), case(A(4), PLUSES()), case(A(3, 4), axis=1), case(A(3, 4), axis=(0, -1), edge_order=2),
         case(A(4), [0, 1, 3, 4]), case(A(4), A(4), edge_order=2), case(A(4, 2), 2.0, A(2)), case(A(3, 2), A(3), axis=0),
@@ -941,7 +948,11 @@ def folds():
     for f in (*compared, *bits, *REALS):
         x = Array((2, 3), *PLUS) if f in REALS else BITS if f in bits else LOGIC
         cases = row(case(x), case(x, 1), **REAL, **NO_HALF)
-        rows |= {f.reduce: cases, f.accumulate: cases, f.reduceat: row(case(x, [0, 1]), case(x, [0, 2], 1), **REAL, **NO_HALF)}
+        rows |= {
+            f.reduce: cases,
+            f.accumulate: cases,
+            f.reduceat: row(case(x, [0, 1]), case(x, [0, 2], 1), **REAL, **NO_HALF),
+        }
     return rows
 
 

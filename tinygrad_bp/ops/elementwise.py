@@ -72,13 +72,17 @@ def sinc_derivative(x, n):
     """The n-th derivative of sin(πx)/(πx): by a recurrence, near 0 by its series."""
     u = np.asarray(x * math.pi)
     with np.errstate(all="ignore"):
-        y = np.sin(u) / u
+        sine, cosine = np.sin(u), np.cos(u)
+        y = sine / u
         for k in range(1, n + 1):
-            y = ((np.cos(u), -np.sin(u), -np.cos(u), np.sin(u))[(k - 1) % 4] - k * y) / u
+            sine, cosine = cosine, -sine  # the k-th derivative of the sine, and the next
+            y = (sine - k * y) / u
     y, near = np.asarray(y), np.absolute(u) < n + 1
     z = u[near]
     series = z * 0
-    for k in range(n // 2 + 16, (n - 1) // 2, -1):  # Σ (−1)^k z^(2k−n) / (2k−n)! / (2k+1), last terms first
+    for k in (
+        range(9 + 3 * n, (n - 1) // 2, -1) if z.size else ()
+    ):  # Σ (−1)^k z^(2k−n) / (2k−n)! / (2k+1), last terms first
         series = series * (z * z) + (-1) ** k / (math.factorial(2 * k - n) * (2 * k + 1))
     y[near] = series * z if n % 2 else series
     return (y * math.pi**n)[()]
@@ -224,16 +228,35 @@ composite(np.real_if_close, _real_if_close)
 composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else real_sign(x))
 
 
-def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+@primitive
+def between(a, low, high):
     """min(max(a, low), high): a bound shares the gradient of an argument that equals it."""
+    return np.clip(a, low, high)
+
+
+def _below(a, b):
+    """2 where a < b, 1 where they are equal, else 0."""
+    return np.add(a < b, a <= b, dtype=np.int8)
+
+
+defvjp(
+    between,
+    lambda g, _y, a, low, high: g * (_below(low, a) * _below(a, high)) * 0.25,
+    lambda g, _y, a, low, high: g * (_below(a, low) * _below(low, high)) * 0.25,
+    lambda g, _y, a, low, high: g * np.maximum(_below(high, a), _below(high, low)) * 0.5,
+    broadcasts="elementwise",
+)
+
+
+def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+    """`between`, in all of NumPy's spellings."""
     if out is not None:
         raise TypeError(message("clip was given a fourth argument", do="give the array to write to as out="))
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
-    y = +a if low is None else np.maximum(a, low)
-    return y if high is None else np.minimum(y, high)
+    return between(a, -math.inf if low is None else low, math.inf if high is None else high)
 
 
-composite(np.clip, _clip)
+composite(np.clip, _clip, calls_back=True)  # which calls NumPy's own
 
 for _constant in (
     np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix, np.floor_divide,

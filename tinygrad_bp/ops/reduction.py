@@ -102,20 +102,33 @@ def _shifted(x, first):
 
 
 def _others(x):
-    """For each element of the last axis the product of all others: of those before and those behind."""
+    """The product of those before and those behind."""
     before = np.cumprod(_shifted(x, 1), axis=-1)
     behind = np.cumprod(_shifted(x[..., ::-1], 1), axis=-1)
     return before * behind[..., ::-1]
 
 
+@primitive
+def others(x):
+    """For each element of the last axis the product of all others: by division, if no product is 0 or ∞."""
+    with np.errstate(all="ignore"):
+        y = np.prod(x, axis=-1, keepdims=True)
+        size = np.absolute(y)
+        divisible = np.all((size >= np.finfo(x.dtype).tiny) & (size < np.inf))
+        return y / x if divisible else _others(x)
+
+
+composite(others, _others)
+
+
 def _prod(g, _y, a, axis=None, dtype=None, keepdims=False, initial=1, where=True):
-    """The product of all other elements: no division, so that zeros do no harm."""
+    """The product of all other elements, zeros or not."""
     axes = sorted(_axes(a, axis))
     last = list(range(-len(axes), 0))
     x = np.moveaxis(masked(where, a, 1), axes, last)
     flat = np.reshape(x, (*x.shape[: x.ndim - len(axes)], math.prod(x.shape[x.ndim - len(axes) :])))
-    others = np.moveaxis(np.reshape(_others(flat), x.shape), last, axes)
-    return masked(where, kept(g, a, axis, keepdims) * initial * others)
+    rest = np.moveaxis(np.reshape(others(flat), x.shape), last, axes)
+    return masked(where, kept(g, a, axis, keepdims) * initial * rest)
 
 
 def _next(x):
@@ -163,7 +176,8 @@ def _running_product(g, y, a):
 
 def _running_logsumexp(g, y, a):
     """Σ_j g_j e^(a_i − y_j), no term of which can overflow."""
-    return np.exp(a - y) * _from_the_end(np.exp(y - _next(y)), g)
+    ratios = np.exp(y[..., :-1] - y[..., 1:])
+    return np.exp(a - y) * _from_the_end(np.concatenate([ratios, np.zeros_like(y[..., :1])], axis=-1), g)
 
 
 def _running_extremum(g, y, a):
