@@ -380,6 +380,7 @@ OPS: dict[Any, Row] = {
     ),
     ours.between: row(
         case(A(2, 3), -1.1, 0.7), case(A(), -np.inf, 1.0), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)), case(A(0), 0, 1),
+        case(A(3), Array((3,), 0.5, 1.5), Array((3,), -1.5, -0.5)),
     ),
     # complex numbers
     np.conjugate: elementwise(ANY),
