@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W8", "W9", "import")
-ON_ONE_CORE = ("W4", "W9", "import")  # they use one thread however many there are
+WORKLOADS = ("W1", "W2", "W3", "W4", "W8", "W9", "dispatch", "import")
+ON_ONE_CORE = ("W4", "W9", "dispatch", "import")  # they use one thread however many there are
 
 
 def measured(names, threads):
     """{workload: result} of this process."""
-    from . import chains, costs, second_order, training
+    from . import chains, costs, dispatch, second_order, training
     from .measure import environment
 
     try:
@@ -26,7 +26,7 @@ def measured(names, threads):
         torch.set_num_threads(threads)
     except ImportError:
         pass
-    others = {"W4": chains.run, "W9": costs.run, "import": seconds_of_import}
+    others = {"W4": chains.run, "W9": costs.run, "dispatch": dispatch.run, "import": seconds_of_import}
     results = {}
     for name in names:
         if name in others:

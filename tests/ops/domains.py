@@ -302,15 +302,15 @@ OPS: dict[Any, Row] = {
     np.multiply: elementwise(ANY, ANY),
     np.true_divide: elementwise(ANY, PLUS),
     np.power: elementwise(PLUS, ANY),
-    np.remainder: elementwise((3.1, 3.9), (1.1, 1.5)),
-    np.fmod: elementwise((-3.9, -3.1), (1.1, 1.5)),
-    np.divmod: elementwise((3.1, 3.9), (1.1, 1.5), call=joined(np.divmod)),
+    np.remainder: elementwise((3.1, 3.6), (1.25, 1.45)),  # 2 and a part
+    np.fmod: elementwise((-3.6, -3.1), (1.25, 1.45)),
+    np.divmod: elementwise((3.1, 3.6), (1.25, 1.45), call=joined(np.divmod)),
     np.float_power: elementwise(PLUS, ANY),
     np.copysign: elementwise(ANY, ANY),
     np.ldexp: row(
         case(A(2, 3), np.array([3, -2, 0])), case(A(), 2), case(A(0), 1), case(A(3), np.array([[1], [-1]])), case(A(2), [1, 2]),
     ),
-    np.frexp: elementwise(PLUS, call=lambda x: np.frexp(x)[0]),
+    np.frexp: elementwise((1.05, 1.95), call=lambda x: np.frexp(x)[0]),
     np.modf: elementwise((0.1, 0.9), call=joined(np.modf)),
     np.negative: elementwise(ANY),
     np.positive: elementwise(ANY),
@@ -492,8 +492,8 @@ OPS: dict[Any, Row] = {
     ),
     np.poly: row(case(A(3)), case(A(1)), case(A(2, 2)), half=False),
     np.roots: row(
-        case(PLUSES(2)), case(Array((3,), -3.0, 3.0)), case(A(4)),
-        call=lambda p: np.roots(np.concatenate([np.zeros(1, p.dtype), p, np.zeros(2, p.dtype)])), half=False,
+        case(A(2), [1, -2]), case(A(3), [1, -3, 2]), case(A(3), [2, 0, 1]), case(A(4), [1, -7, 14, -8]),
+        call=lambda p, q: np.roots(np.concatenate([np.zeros(1, p.dtype), p / 32 + np.array(q, p.dtype), np.zeros(2, p.dtype)])), half=False,
     ),
     np.vander: row(case(A(3)), case(A(3), 2), case(A(2), N=4, increasing=True), case(A(2), 1)),
     np.polyfit: row(
@@ -854,10 +854,15 @@ OPS: dict[Any, Row] = {
         call=lambda a, b, rcond=None: [np.linalg.lstsq(a, b, rcond)[i] for i in (0, 1, 3)], **NO_HALF,
     ),
     np.linalg.tensorinv: row(
-        case(A(2, 3, 6)), case(A(6, 2, 3), ind=1), case(M(2, 2), 1), **NO_HALF,
+        case(M(6, 6), (2, 3, 6)), case(M(6, 6), (6, 2, 3), ind=1), case(M(2, 2), (2, 2), 1),
+        call=lambda a, shape, *ind, **k: np.linalg.tensorinv(np.reshape(a, shape), *ind, **k), **NO_HALF,
     ),
     np.linalg.tensorsolve: row(
-        case(A(2, 3, 6), A(2, 3)), case(A(2, 2, 4), A(2, 2), axes=None), case(A(2, 4, 2), A(4), axes=(0, 2)), case(M(2, 2), A(2)), **NO_HALF,
+        case(M(6, 6), (2, 3, 6), A(2, 3)), case(M(4, 4), (2, 2, 4), A(2, 2), axes=None), case(M(4, 4), (2, 4, 2), A(4), axes=(0, 2)),
+        case(M(2, 2), (2, 2), A(2)), **NO_HALF,
+        call=lambda a, shape, b, axes=None: np.linalg.tensorsolve(
+            np.reshape(a, shape) if axes is None else np.moveaxis(np.reshape(a, (4, 2, 2)), 0, 1), b, axes
+        ),
     ),
     np.linalg.cholesky: row(
         case(M(3, 3)), case(M(2, 2, 2)), case(M(3, 3), upper=True), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2), upper=True), **NO_HALF,
