@@ -19,6 +19,7 @@ from tinygrad_bp.ops.fft import resized
 from tinygrad_bp.ops.indexing import erase, put, put_sum, scatter
 from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+from tinygrad_bp.ops.random import keep_mask
 from tinygrad_bp.ops.reduction import others, spread
 from tinygrad_bp.ops.shaping import diagonal_of
 from tinygrad_bp.ops.sorting import unique_places, unsort
@@ -126,7 +127,7 @@ def weighed(u, s, vh):
     k = s.shape[-1]
     weights, left, right = np.arange(1, k + 1, dtype=np.int8), u[..., k:], vh[..., k:, :]
     return (
-        s, np.abs(u[..., :k]), (u[..., :k] * weights) @ vh[..., :k, :],
+        s, np.real(u * np.conjugate(u))[..., :k], (u[..., :k] * weights) @ vh[..., :k, :],
         left @ np.conjugate(np.swapaxes(left, -1, -2)), np.conjugate(np.swapaxes(right, -1, -2)) @ right,
     )  # fmt: skip
 
@@ -192,6 +193,7 @@ def where_and(**initial):
 
 ANY = (-2.0, 2.0)
 PLUS = (0.3, 2.5)
+OFF_ZERO = (-1.0, 5.0)  # the one element, or any of six, is
 REAL = {"complex": False}
 NO_HALF = {"half": False}
 MASK = np.array([[True, False, True], [False, True, True]])
@@ -306,7 +308,7 @@ OPS: dict[Any, Row] = {
     np.fmod: elementwise((-3.6, -3.1), (1.25, 1.45)),
     np.divmod: elementwise((3.1, 3.6), (1.25, 1.45), call=joined(np.divmod)),
     np.float_power: elementwise(PLUS, ANY),
-    np.copysign: elementwise(ANY, ANY),
+    np.copysign: elementwise(OFF_ZERO, OFF_ZERO),
     np.ldexp: row(
         case(A(2, 3), np.array([3, -2, 0])), case(A(), 2), case(A(0), 1), case(A(3), np.array([[1], [-1]])), case(A(2), [1, 2]),
     ),
@@ -361,8 +363,8 @@ OPS: dict[Any, Row] = {
     np.i0: row(case(A(2, 3)), case(A()), case(A(0)), case(Array((3,), 6.0, 11.0)), **REAL),
     ours.bessel_i: row(*(case(A(2, 3), n=n) for n in range(4)), case(Array((2,), 7.0, 9.0), 1), **REAL),
     # pieces
-    np.absolute: elementwise(ANY),
-    np.fabs: elementwise(ANY),
+    np.absolute: elementwise(OFF_ZERO),
+    np.fabs: elementwise(OFF_ZERO),
     np.sign: elementwise(ANY),
     np.maximum: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
     np.minimum: elementwise((-2.0, 2.0, 0.0), (-1.7, 1.9, 0.005)),
@@ -976,6 +978,9 @@ CONSTANT: dict[Any, Row] = {
     np.logical_not: elementwise(ANY),
     **dict.fromkeys([np.isnan, np.isinf, np.isfinite], elementwise(ANY)),
     np.signbit: elementwise(ANY),
+    keep_mask: row(
+        case(X, np.random.default_rng(0), 0.0), case(X, np.random.default_rng(0), 1.0), complex=False
+    ),
     **dict.fromkeys(
         [np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.left_shift, np.right_shift],
         row(case(np.array([1, 2]), np.array([3, 1])), **REAL),

@@ -373,7 +373,9 @@ def test_a_composites_function_computes_the_same():
     assert composites
     for f in composites:
         for dtype in (np.float64, np.complex128) if takes_complex(f) else (np.float64,):
-            for _, operands, keywords in drawn(f, dtype):
+            for call, operands, keywords in drawn(f, dtype):
+                if call is not f:  # a row that spells its call itself
+                    continue
                 expected = tree.leaves(f(*operands, **keywords))
                 for part, wanted in zip(
                     tree.leaves(REGISTRY[f].f(*operands, **keywords)), expected, strict=True
