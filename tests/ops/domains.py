@@ -395,8 +395,8 @@ OPS: dict[Any, Row] = {
     np.real_if_close: row(case(A(2, 3)), case(A()), case(A(0)), case(A(2), tol=1e20)),
     # activations
     sigmoid: elementwise(ANY, **REAL),
-    relu: elementwise(ANY, **REAL),
-    leaky_relu: elementwise(ANY, keywords=({}, {"negative_slope": 0.3}), **REAL),
+    relu: elementwise(OFF_ZERO, **REAL),
+    leaky_relu: elementwise(OFF_ZERO, keywords=({}, {"negative_slope": 0.3}), **REAL),
     softplus: elementwise(ANY, keywords=({}, {"beta": 2.5}), **REAL),
     softmax: over_axes(case(A(2, 0)), case(A(0)), case(A(2, 3), axis=None), keepdims=False, **REAL),
     log_softmax: over_axes(case(A(2, 0)), case(A(0)), case(A(2, 3), axis=None), keepdims=False, **REAL),
@@ -889,7 +889,7 @@ OPS: dict[Any, Row] = {
     np.linalg.eig: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), case(A(0, 2, 2)), **NO_HALF),
     np.linalg.eigvals: row(case(M(3, 3)), case(M(2, 2, 2)), case(M(1, 1)), case(A(0, 0)), **NO_HALF),
     np.linalg.norm: row(
-        case(A(3)), case(A(2, 3)), case(A(2, 1, 2)), case(A()), case(A(0)), case(A(2, 3), keepdims=True), case(A(2, 3), axis=1),
+        case(A(3)), case(A(2, 3)), case(A(2, 1, 2)), case(PLUSES()), case(A(0)), case(A(2, 3), keepdims=True), case(A(2, 3), axis=1),
         *(case(A(2, 3), p, axis) for p in (1, 2, 3, 2.5, 0.5, -1, -2, 0) for axis in (0, -1)),
         *(case(M(2, 2), p, axis) for p in (np.inf, -np.inf) for axis in (0, -1)),
         case(A(4), 3), case(Array((2,), *PLUS), np.inf), case(A(2, 3), 3, 1, True), case(A(2, 3), "fro"), case(A(2, 2, 2), axis=(0, 2)),
@@ -899,7 +899,7 @@ OPS: dict[Any, Row] = {
     ),
     np.linalg.vector_norm: row(
         case(A(2, 3)), case(A(2, 3), axis=1), case(A(2, 2, 2), axis=(0, -1)), case(A(2, 2, 2), axis=(0, 2), keepdims=True, ord=3),
-        *(case(A(2, 3), ord=p) for p in (1, 2, 3, 0, 0.5)), *(case(M(2, 2), ord=p, axis=0) for p in (np.inf, -np.inf)), case(A(2, 3), keepdims=True), case(A()), case(A(0)), **NO_HALF,
+        *(case(A(2, 3), ord=p) for p in (1, 2, 3, 0, 0.5)), *(case(M(2, 2), ord=p, axis=0) for p in (np.inf, -np.inf)), case(A(2, 3), keepdims=True), case(PLUSES()), case(A(0)), **NO_HALF,
     ),
     np.linalg.matrix_norm: row(
         case(M(3, 3)), case(M(2, 3, 2), keepdims=True), *(case(M(2, 3, 2), ord=p) for p in ("nuc", 1, -1, 2, -2, np.inf, -np.inf)),
