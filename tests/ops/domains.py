@@ -204,6 +204,7 @@ def where_and(**initial):
 
 ANY = (-2.0, 2.0)
 PLUS = (0.3, 2.5)
+CLEAR = (-2.0, 2.0, 0.005)  # of numbers with two digits
 OFF_ZERO = (-1.0, 5.0)  # the one element, or any of six, is
 REAL = {"complex": False}
 NO_HALF = {"half": False}
@@ -387,13 +388,13 @@ OPS: dict[Any, Row] = {
         case(MASK, A(2, 3), 0.0), case(MASK, 1, A(2, 3)),
     ),
     np.clip: row(
-        case(A(2, 3), -1.1, 0.7), case(A(2, 3), a_min=0.1, a_max=None), case(A(2, 3), None, 0.2),
-        case(A(), -1, 1), case(A(0, 3), -1, 1), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)),
-        *since("2.1.0", case(A(2, 3), min=-0.6, max=0.7), case(A(2, 3), max=0.3), case(A(2, 3))),
+        case(Array((2, 3), *CLEAR), -1.1, 0.7), case(Array((2, 3), *CLEAR), a_min=0.1, a_max=None), case(Array((2, 3), *CLEAR), None, 0.2),
+        case(Array((), *CLEAR), -1, 1), case(A(0, 3), -1, 1), case(Array((2, 3), *CLEAR), Array((3,), -1.9, -0.6, 0.0), Array((2, 1), 0.5, 1.2, 0.0)),
+        *since("2.1.0", case(Array((2, 3), *CLEAR), min=-0.6, max=0.7), case(Array((2, 3), *CLEAR), max=0.3), case(Array((2, 3), *CLEAR))),
     ),
     ours.between: row(
-        case(A(2, 3), -1.1, 0.7), case(A(), -np.inf, 1.0), case(A(2, 3), Array((3,), -1.9, -0.6), Array((2, 1), 0.5, 1.2)), case(A(0), 0, 1),
-        case(A(3), Array((3,), 0.5, 1.5), Array((3,), -1.5, -0.5)),
+        case(Array((2, 3), *CLEAR), -1.1, 0.7), case(Array((), *CLEAR), -np.inf, 1.0), case(Array((2, 3), *CLEAR), Array((3,), -1.9, -0.6, 0.0), Array((2, 1), 0.5, 1.2, 0.0)), case(A(0), 0, 1),
+        case(Array((3,), *CLEAR), Array((3,), 0.5, 1.5, 0.0), Array((3,), -1.5, -0.5, 0.0)),
     ),
     # complex numbers
     np.conjugate: elementwise(ANY),
