@@ -13,6 +13,7 @@ import numpy as np
 
 from . import tree
 from .errors import message
+from .graph import AMBIENT
 from .ops.batch import Batch, Unbatchable
 from .primitive import DuckArray
 from .transforms import grad, split, vjp
@@ -33,8 +34,9 @@ def _over_batch(f, *given):
     if not count:
         one = f(*tree.map(lambda a: np.zeros(a.shape[1:], a.dtype), given))
         return tree.map(lambda part: np.zeros((0, *np.shape(part)), np.result_type(part)), one)
-    with suppress(Exception):  # whatever it was: what is wrong of one, too, is raised again
-        return tree.map(out, f(*tree.map(lambda a: Batch(a, axis), given)))
+    if AMBIENT.get().run is None:  # who observes, or looks for anomalies, sees one row after the other
+        with suppress(Exception):  # whatever it was: what is wrong of one, too, is raised again
+            return tree.map(out, f(*tree.map(lambda a: Batch(a, axis), given)))
     rows = [f(*tree.map(lambda a, k=k: a[k], given)) for k in range(count)]
     return tree.map(lambda *parts: np.stack(parts), *rows)
 

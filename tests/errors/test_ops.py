@@ -192,14 +192,14 @@ def primitive_without_a_rule():
 
 @mistake(NotDifferentiable)
 def keyword_that_the_rule_lacks():
-    """sum was called on a Tensor with where=bool ndarray of shape (2,); expected keywords among ['axis', 'dtype', 'keepdims']; leave it out, or apply it to the result"""
-    np.sum(leaf([1.0, 2.0]), where=np.array([True, False]))
+    """matmul was called on a Tensor with order='F'; expected keywords among ['axes', 'casting', 'dtype']; leave it out, or apply it to the result"""
+    np.matmul(leaf([1.0, 2.0]), np.ones(2), order="F")
 
 
 @mistake(NotDifferentiable)
 def keyword_of_a_ufunc():
-    """exp was called on a Tensor with where=bool ndarray of shape (2,); expected no keywords; leave it out, or apply it to the result"""
-    np.exp(leaf([1.0, 2.0]), where=np.array([True, False]))
+    """exp was called on a Tensor with order='F'; expected no keywords; leave it out, or apply it to the result"""
+    np.exp(leaf([1.0, 2.0]), order="F")
 
 
 @mistake(TypeError)
