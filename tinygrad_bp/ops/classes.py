@@ -13,6 +13,7 @@ here.
 """
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ OF_UFUNCS = {
     "reduceat": "use functools.reduce({f}, piece) for each piece of np.split(t, indices)",
 }
 """Methods of ufuncs -> what to use where they have no rule."""
-NAMED = {
+NAMED: dict[np.ufunc, dict[str, Any]] = {
     np.add: {"reduce": np.sum, "accumulate": np.cumsum}, np.multiply: {"reduce": np.prod, "accumulate": np.cumprod},
     np.maximum: {"reduce": np.max}, np.minimum: {"reduce": np.min},
 }  # fmt: skip
@@ -160,7 +161,7 @@ def attributes():
 
 def everything():
     """{qualified name: (class, note)} of all public callables of the running NumPy, and of arrays' attributes."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for space, module in {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}.items():
         for name in sorted(module.__all__):
             if callable(f := getattr(module, name)) and not name.startswith("_"):
