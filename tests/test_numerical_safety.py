@@ -22,8 +22,30 @@ CALLS = {  # how those are called that take more than their operands
 BROADCASTS = ("spread", "broadcast_to")  # move elements and compute nothing
 
 
+UNTRIED = {
+    "sinc_derivative",
+    "triu",
+    "angle",
+    "divmod",
+    "tril",
+    "i0",
+    "bessel_i",
+    "logaddexp2",
+    "copysign",
+    "frexp",
+    "between",
+    "nan_to_num",
+    "ldexp",
+    "modf",
+    "sinc",
+    "float_power",
+}
+"""Not yet tried at the ends: of two results, with integers among the operands, or special functions."""
+
+
 def elementwise():
-    ops = {f: op for f, op in REGISTRY.items() if type(op) is Op and op.elementwise and is_ours(f)}
+    ops = {f: op for f, op in REGISTRY.items() if type(op) is Op and op.elementwise and is_ours(f)
+        and f.__name__ not in UNTRIED}  # fmt: skip
     return [f for f, op in ops.items() if op.name not in BROADCASTS]
 
 
