@@ -93,7 +93,8 @@ OTHERS = [
     name
     for name, member in vars(ArrayMethods).items()
     if callable(member) and not name.startswith("_") and name not in {*DIFFERENTIABLE, *CONSTANT, "conjugate"}
-    if name not in ("numpy", "item", "tolist", "zero_grad", "retain_grad", "choose", "put", "sort", "partition")
+    if name
+    not in ("numpy", "item", "tolist", "zero_grad", "retain_grad", "choose", "put", "sort", "partition")
 ]
 
 

@@ -93,7 +93,10 @@ def _over(value, y, level):
 
 
 _REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
-_METHODS: dict[str, dict] = {"reduce": _REDUCTIONS, "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod}}
+_METHODS: dict[str, dict] = {
+    "reduce": _REDUCTIONS,
+    "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod},
+}
 
 
 @upstairs

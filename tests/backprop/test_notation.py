@@ -179,7 +179,9 @@ def test_costs_that_see_more_than_the_output_are_named():
     net, x, y, cost = case([3, 4, 2], ["tanh", "sigmoid"], 5)
     penalty = net.layers[0].weight
 
-    with pytest.raises(ValueError, match=r"square .* in the cost uses the parameter weight of shape \(4, 3\).*assumption"):
+    with pytest.raises(
+        ValueError, match=r"square .* in the cost uses the parameter weight of shape \(4, 3\).*assumption"
+    ):
         notation(net, x, y, lambda a, y: cost(a, y) + 0.1 * np.sum(np.square(penalty)))
 
     kept = []

@@ -162,5 +162,7 @@ def test_at_of_one_operand_and_of_several_axes():
 
 def test_other_methods_name_what_computes_the_same():
     for call in (np.hypot.reduce, np.hypot.accumulate, lambda x: np.hypot.reduceat(x, [0, 1])):
-        with pytest.raises(bp.NotDifferentiable, match=r"np\.hypot\.\w+ of a Tensor cannot .*(func|iter)tools"):
+        with pytest.raises(
+            bp.NotDifferentiable, match=r"np\.hypot\.\w+ of a Tensor cannot .*(func|iter)tools"
+        ):
             call(leaf(X))

@@ -4,5 +4,16 @@ Each file declares one family; importing it fills the registry of `primitive.py`
 """
 
 # isort: off
-from . import creation, elementwise, fft, indexing, linalg, nonlinear, polynomials, products, random, reduction  # noqa: F401
+from . import (
+    creation,
+    elementwise,
+    fft,
+    indexing,
+    linalg,
+    nonlinear,
+    polynomials,
+    products,
+    random,
+    reduction,
+)  # noqa: F401
 from . import shaping, sorting, statistics, classes  # noqa: F401 (classes: what the others have left)

@@ -1,6 +1,5 @@
 """Random masks, drawn from an explicit generator in the shape of an array: one op of a graph or program each."""
 
-
 from ..primitive import nondifferentiable
 
 
