@@ -522,7 +522,8 @@ def test_state_that_is_swapped_and_old_values_that_are_returned():
 @pytest.mark.parametrize(
     "view",
     [np.flip, np.rot90, np.atleast_3d, np.fliplr, lambda x: np.broadcast_arrays(x, X)[0],
-     lambda x: np.hsplit(x, 3)[1], lambda x: np.array_split(x, 2)[0], lambda x: x[::2, 1:], np.trim_zeros],
+     lambda x: np.hsplit(x, 3)[1], lambda x: np.array_split(x, 2)[0], lambda x: x[::2, 1:],
+     lambda x: np.trim_zeros(x[0])],  # NumPy < 2.2 trims rows only
 )  # fmt: skip
 def test_a_buffer_lives_as_long_as_its_views(view):
     def f(x):
