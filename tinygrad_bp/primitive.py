@@ -241,19 +241,27 @@ class Primitive:
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args, **kwargs):
+        if len(args) == 1 and type(args[0]) is np.ndarray and not kwargs:  # as a Tensor's data come
+            y = self.__wrapped__(args[0])
+            if type(y) is np.ndarray and y.base is None and y is not args[0]:
+                return y
+            return self._own(y, args)
         for a in (*args, *kwargs.values()) if kwargs else args:
-            if type(a) in _NO_DUCKS:
+            if a.__class__ in _NO_DUCKS:
                 continue
             for duck in a if isinstance(a, (list, tuple)) else (a,):
                 if isinstance(duck, DuckArray):
                     result = duck.__array_function__(self, (type(duck),), args, kwargs)
                     if result is not NotImplemented:
                         return result
-        y = self.__wrapped__(*args, **kwargs)
+        return self._own(self.__wrapped__(*args, **kwargs), args)
+
+    def _own(self, y, args):
+        """y, or a copy: what is not declared a view must not share memory with an argument."""
         if type(y) is np.ndarray and (y.base is not None or id(y) in map(id, args)):
             op = REGISTRY.get(self)
             if type(op) is Op and not op.view:
-                return y.copy()  # what is not declared a view must not share memory with an argument
+                return y.copy()
         return y
 
     def __repr__(self):

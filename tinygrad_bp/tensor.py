@@ -19,7 +19,7 @@ from .errors import NotDifferentiable, message, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .primitive import REGISTRY, DuckArray, Op, Outline
-from .views import STALE, Step, adopt, registry, shares
+from .views import STALE, Step, adopt, bare_step, registry, shares
 
 _ambient = AMBIENT.get
 
@@ -187,9 +187,11 @@ def record_unary(op, x, forward):
     parents = (node,)
     new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level)
     if ambient.run is not None:
-        return _adopted(_finish(y, new, (x,), ambient), op, (x,), NO_KEYWORDS, forward, a)
+        ambient.run.saw(new, y, (x,), ambient.module)
     result = Tensor._of(y, new)
-    return _adopted(result, op, (x,), NO_KEYWORDS, forward, a) if op.view else result
+    if op.view and shares(y, a):
+        adopt(result, x, bare_step(op, forward))
+    return result
 
 
 def record_binary(op, a, b, forward):
@@ -225,7 +227,7 @@ def record_binary(op, a, b, forward):
         saved = x if keep_x else left or _outline(x, op), y if keep_y else right or _outline(y, op)
     node = Node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
     if ambient.run is not None:
-        return _finish(z, node, (a, b), ambient)
+        ambient.run.saw(node, z, (a, b), ambient.module)
     return Tensor._of(z, node)
 
 
@@ -323,10 +325,8 @@ class Tensor(ArrayMethods):
     def _of(data, node):
         """The Tensor over `data` that `node` describes; no checks."""
         tensor = _new(Tensor)
-        tensor._data = data
-        tensor._node = node
-        tensor._name = None
-        tensor._alias = tensor._handle = None
+        tensor._data, tensor._node = data, node
+        tensor._name = tensor._alias = tensor._handle = None
         return tensor
 
     def backward(self, grad=None, retain_graph=False):
