@@ -22,7 +22,7 @@ def transposed(x):
 
 def _dot(a, b):
     """a @ b of two matrices, called in the quickest way: a third of the time where they are small."""
-    return a.dot(b) if type(b) is np.ndarray else np.dot(a, b)
+    return a.dot(b) if type(a) is type(b) is np.ndarray else np.dot(a, b)
 
 
 def _matmul_a(g, _y, _a, b, axes=None, dtype=None, casting=None):
