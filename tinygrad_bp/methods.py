@@ -57,6 +57,8 @@ def tensors_in(args):
 def like(sequence, parts):
     """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
     kind = type(sequence)
+    if kind is tuple or kind is list:
+        return kind(parts)
     return kind(*parts) if any("_fields" in vars(cls) for cls in kind.__mro__) else kind(parts)
 
 

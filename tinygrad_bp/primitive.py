@@ -84,32 +84,31 @@ class Op:
 
     def what_to_keep(self, mask, n):
         """(keep y?, keep operand i? for each of n), when the operands in the bit mask want gradients."""
-        rules = [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
-        if self.count is None or self.sequence is not None:
-            _, y, *operands = _spelled(self.joint or self.rules[0], repeated=n)
-            return not y.startswith("_"), tuple(not name.startswith("_") for name in operands[:n])
-        found = self.keeps.get(mask)
+        alike = self.count is None or self.sequence is not None  # the operands, however many
+        key = -n if alike else mask
+        found = self.keeps.get(key)
         if found is None:
-            spelled = [_spelled(rule)[1 : 2 + n] for rule in rules]
+            rules = (
+                [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
+            )
+            spelled = [_spelled(rule, n if alike else 0)[1 : 2 + n] for rule in rules]
             keep_y, *keep = (any(not names[i].startswith("_") for names in spelled) for i in range(n + 1))
-            found = self.keeps[mask] = keep_y, tuple(keep)
+            found = self.keeps[key] = keep_y, tuple(keep)
         return found
 
     def bind(self, args, kwargs):
         """NumPy's positional and keyword spellings -> (operands, keywords of the rule)."""
         if self.count is not None and len(args) > self.count:
-            names = list(_signature(self))[self.count :]
-            kwargs = dict(zip(names, args[self.count :]), **kwargs)
+            kwargs = dict(zip(_names(self)[self.count :], args[self.count :]), **kwargs)
             args = args[: self.count]
         elif self.count is not None and len(args) < self.count:
             args, kwargs = self._operands_by_keyword(args, dict(kwargs))
-        unknown = kwargs.keys() - self.keywords
-        if unknown:
-            kwargs = self._without_defaults(kwargs, unknown)
+        if not self.keywords.issuperset(kwargs):
+            kwargs = self._without_defaults(kwargs, kwargs.keys() - self.keywords)
         return args, kwargs
 
     def _operands_by_keyword(self, args, kwargs):
-        names = list(_signature(self))[: self.count]
+        names = _names(self)[: self.count]
         operands = [*args, *(kwargs.pop(name, None) for name in names[len(args) :])]
         while len(operands) > len(args) and operands[-1] is None:
             operands.pop()
@@ -175,6 +174,11 @@ def _parameters(rule):
     names = [name.removeprefix("_") for name in _spelled(rule)[2:]]
     required = rule.__code__.co_argcount - 2 - len(rule.__defaults__ or ())
     return names, required, bool(rule.__code__.co_flags & 0x04)
+
+
+@functools.cache
+def _names(op):
+    return tuple(_signature(op))
 
 
 @functools.cache
