@@ -25,6 +25,7 @@ from tinygrad_bp.ops.reduction import others, spread
 from tinygrad_bp.ops.shaping import diagonal_of
 from tinygrad_bp.ops.sorting import unique_places, unsort
 from tinygrad_bp.ops.statistics import difference, order_statistics, unit_slopes, unit_slopes_back
+from tinygrad_bp.primitive import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,41 @@ def special_rows():
     }  # fmt: skip
 
 
+def folds_step_by_step():
+    """Rows of the methods of ufuncs that have no rule of their own, such as np.hypot.reduce."""
+    domains: dict[Any, tuple] = dict.fromkeys([np.subtract, np.hypot, np.logaddexp2, np.copysign], PLUS)
+    domains |= dict.fromkeys(
+        [np.fmax, np.fmin, np.logaddexp, np.add, np.multiply, np.maximum, np.minimum], ANY
+    )
+    domains |= dict.fromkeys([np.float_power, np.true_divide], (0.8, 1.4))
+    domains |= dict.fromkeys([np.remainder, np.fmod], (2.0, 2.9))
+    by_mask = [np.hypot, np.logaddexp2, np.fmax, np.fmin]
+    rows = {}
+    for f, domain in domains.items():
+        line, plane, solid = (Array(shape, *domain) for shape in [(3,), (2, 3), (2, 2, 2)])
+        whole = [case(solid, axis=(0, -1), keepdims=True), case(plane, axis=None)]
+        whole += [case(plane, axis=1, where=MASK, initial=0.5)]
+        rows |= {
+            f.reduce: row(
+                case(line),
+                case(plane, 1),
+                case(plane, axis=-1, keepdims=True),
+                case(line, initial=1.2),
+                case(line, dtype=float),
+                *(whole if f in by_mask else []),
+                **REAL,
+                **NO_HALF,
+            ),
+            f.accumulate: row(case(line), case(plane, axis=1), case(solid), case(A(2, 0)), **REAL, **NO_HALF),
+            f.reduceat: row(
+                case(Array((5,), *domain), [0, 3, 1, 2]), case(plane, [0, 2], 1), **REAL, **NO_HALF
+            ),
+        }
+    return {f: found for f, found in rows.items() if f in REGISTRY}
+
+
 OPS: dict[Any, Row] = {
+    **folds_step_by_step(),
     # arithmetic
     np.add: elementwise(ANY, ANY),
     np.subtract: elementwise(ANY, ANY),
@@ -526,9 +561,6 @@ OPS: dict[Any, Row] = {
         case(A(3)), case(A(2, 3)), case(A(2, 3), axis=1, keepdims=True), case(A(2, 2, 2), axis=(0, -1)), case(A(3), initial=0.5),
         case(A(2, 3), axis=None), case(A(2, 3), where=MASK, axis=1), **REAL,
     ),
-    **dict.fromkeys([f.reduceat for f in (np.add, np.multiply, np.maximum, np.minimum, np.logaddexp)], row(
-        case(A(5), [0, 2]), case(A(5), [0, 3, 1, 2]), case(A(2, 4), [1, 3], axis=1), case(A(3, 2), [0, 0, 2], -2), **REAL,
-    )),
     # shapes
     np.reshape: row(
         case(A(2, 3), (3, 2)), case(A(2, 3), -1), case(A(2, 3, 2), (3, -1), order="F"), case(A(2), (2, 1), "F"),
