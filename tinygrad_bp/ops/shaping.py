@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import flat, scatter
+from .statistics import array_of
 
 
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
@@ -132,7 +133,7 @@ def _each(shape_of):
     """The function of atleast_1d and its like: each array in the shape that `shape_of` makes of its own."""
 
     def f(*arrays):
-        found = tuple(np.reshape(a, shape_of(np.shape(a))) for a in arrays)
+        found = tuple(np.reshape(a, shape_of(array_of(a).shape)) for a in arrays)
         return found if len(found) > 1 else found[0]
 
     return f
