@@ -336,9 +336,9 @@ composite(np.trim_zeros,  _trim_zeros)
 composite(np.resize,      lambda a, new_shape: np.ravel(a)[np.resize(np.arange(np.size(a)), new_shape)])
 
 # shapes that others ask for
-composite(np.atleast_1d,  _each(lambda shape: shape or (1,)))
-composite(np.atleast_2d,  _each(lambda shape: (*(1,) * (2 - len(shape)), *shape)))
-composite(np.atleast_3d,  _each(lambda shape: ((1, 1, 1), (1, *shape, 1), (*shape, 1), shape)[min(len(shape), 3)]))
+composite(np.atleast_1d,  _each(lambda shape: shape or (1,)), calls_back=True)
+composite(np.atleast_2d,  _each(lambda shape: (*(1,) * (2 - len(shape)), *shape)), calls_back=True)
+composite(np.atleast_3d,  _each(lambda shape: ((1, 1, 1), (1, *shape, 1), (*shape, 1), shape)[min(len(shape), 3)]), calls_back=True)
 composite(np.pad,         _pad)
 composite(np.astype,             _astype)
 composite(np.broadcast_arrays,   _broadcast_arrays)
