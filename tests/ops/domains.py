@@ -287,6 +287,13 @@ def special_rows():
     few, unit, wide = (0.3, 2.5), (0.05, 0.95), (0.3, 6.0)
     return {
         **dict.fromkeys([s.gamma, s.gammaln, s.loggamma, s.psi], elementwise(wide, **REAL)),
+        s.rgamma: elementwise(wide, **REAL),
+        s.poch: elementwise(few, few),
+        **dict.fromkeys([s.dawsn, s.wofz], elementwise(ANY)),
+        **{f: elementwise(few, call=joined(f)) for f in (s.fresnel, s.sici)},
+        s.hyp0f1: row(case(1.5, Array((2, 3), *few)), case([0.5, 2], Array((2,), *few)), case(1.5, Array((), *few))),
+        s.hyp1f1: row(case(1.5, 2.5, Array((2, 3), *few)), case([0.5, 2], 3.0, Array((2,), *few)), case(1.5, 0.5, Array((), *few))),
+        s.hyp2f1: row(case(1.5, 2.5, 3.0, Array((2, 3), *unit)), case([0.5, 2], 3.0, 1.5, Array((2,), 0.1, 0.6)), case(1.5, 0.5, 2, Array((), *unit))),
         polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
         **dict.fromkeys([s.beta, s.betaln], elementwise(few, wide)),
         s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
@@ -1009,7 +1016,16 @@ def folds():
 
 
 X = A(2, 3)
+def special_constants():
+    if importlib.util.find_spec("scipy") is None:
+        return {}
+    from scipy import special as s
+
+    return {s.gammasgn: elementwise((-1.8, 2.0), **REAL)}
+
+
 CONSTANT: dict[Any, Row] = {
+    **special_constants(),
     **dict.fromkeys([np.floor, np.ceil, np.trunc, np.rint, np.fix, ours.real_sign], elementwise(ANY, **REAL)),
     **dict.fromkeys(
         [np.round, np.around], row(case(X), case(X, 1), case(X, decimals=2), case(A()), case(A(0)))
