@@ -234,6 +234,17 @@ FFT2 = [
 ]  # fmt: skip
 
 
+X3, X4 = Array((3,), *CLEAR), Array((4,), *CLEAR)
+
+
+def KNOTS(n):
+    """Numbers with two digits: no element of what is CLEAR is one of them."""
+    return Array((n,), -2.0, 2.0, 0.0)
+
+
+K4 = KNOTS(4)
+
+
 def PLUSES(*shape):
     return Array(shape, *PLUS)
 
@@ -526,10 +537,10 @@ OPS: dict[Any, Row] = {
         case(A(3, 3), 1.5, edge_order=2), case(A(5), edge_order=2), case(A(2)), call=in_one(np.gradient), half=False,
     ),
     np.interp: row(
-        case(Array((4,), -1.5, 2.5), A(4), A(4)), case(A(2, 2), A(3), A(3)), case(A(), A(4), A(4)), case(0.3, A(4), A(4)),
-        case(A(4), Array((3,), -0.9, 0.8), A(3), left=-1.0, right=0.7), case(A(3), A(4), [1.0, 2.0, 4.0, 0.0]), case(A(0), A(2), A(2)),
-        case(A(3), A(4), A(4), period=4.5), case(A(4), Array((3,), 5.0, 5.9), A(3), None, None, 1.1), case(A(3), [0, 1], A(2)),
-        case(A(3), A(1), A(1)), case(A(3), A(2), A(2), 1),
+        case(X4, K4, A(4)), case(Array((2, 2), *CLEAR), KNOTS(3), A(3)), case(Array((), *CLEAR), K4, A(4)), case(0.305, K4, A(4)),
+        case(X4, Array((3,), -0.9, 0.8, 0.0), A(3), left=-1.0, right=0.7), case(X3, K4, [1.0, 2.0, 4.0, 0.0]), case(A(0), A(2), A(2)),
+        case(X3, K4, A(4), period=4.5), case(X4, Array((3,), 5.0, 5.9, 0.0), A(3), None, None, 1.1), case(X3, [0, 1], A(2)),
+        case(X3, KNOTS(1), A(1)), case(X3, KNOTS(2), A(2), 1),
         call=lambda x, xp, fp, *some, **k: np.interp(x, np.sort(xp), fp, *some, **k), **REAL,
     ),
     # convolutions and polynomials
@@ -1016,6 +1027,8 @@ def folds():
 
 
 X = A(2, 3)
+
+
 def special_constants():
     if importlib.util.find_spec("scipy") is None:
         return {}
