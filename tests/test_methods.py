@@ -185,3 +185,22 @@ def test_narrow_and_back():
     np.sum(y * y).backward()
     assert x.grad.dtype == np.float64
     np.testing.assert_array_equal(x.grad, (2 * A.astype(np.float32)).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, out: t.clip(-0.5, 0.5, out=out),
+        lambda t, out: t.compress([True, False, True], out=out),
+        lambda t, out: t.sum(axis=0, out=out),
+    ],
+)
+def test_methods_write_to_out(call):
+    x = np.array([0.3, -0.7, 1.1])
+    wanted = call(x, None)
+    out = bp.zeros(np.shape(wanted))
+    t = bp.Tensor(x, requires_grad=True)
+    call(t, out)
+    np.testing.assert_array_equal(out.data, wanted)
+    np.sum(out * out).backward()
+    np.testing.assert_allclose(t.grad, bp.grad(lambda x: np.sum(call(x, None) ** 2))(x))

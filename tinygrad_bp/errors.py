@@ -85,6 +85,20 @@ def raised_in(error, op, operands, kwargs):
     return error
 
 
+def only_numbers(y):
+    """y, which may be no masked array, matrix, or array of objects: gradients, or masks, would be lost."""
+    odd = y.dtype.kind == "O" if type(y) is np.ndarray else isinstance(y, (np.ma.MaskedArray, np.matrix))
+    if not odd:
+        return y
+    raise TypeError(
+        message(
+            "an operation on a Tensor met another kind of array", expected="ndarrays of numbers",
+            got=f"a {type(y).__name__} of dtype {y.dtype}",
+            do="give it np.asarray(a, float), np.stack of a list of Tensors, or np.where for a mask",
+        )
+    )  # fmt: skip
+
+
 def outline(x, name=None):
     """An array or Tensor in a few words, whatever its size; anything else in its own."""
     if isinstance(x, (list, tuple)) and len(x) <= 8:

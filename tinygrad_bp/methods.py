@@ -296,7 +296,7 @@ class ArrayMethods(DuckArray):
 
     # choosing
     take = _method(np.take)
-    compress = _method(lambda a, condition, axis=None: np.compress(condition, a, axis))
+    compress = _method(lambda a, condition, axis=None, out=None: np.compress(condition, a, axis, out=out))
     choose = _method(np.choose)
     put = _method(np.put)
     argsort = _method(np.argsort)
@@ -317,9 +317,9 @@ class ArrayMethods(DuckArray):
     # products and elements
     dot = _method(np.dot)
 
-    def clip(self: Any, min=None, max=None):
+    def clip(self: Any, min=None, max=None, out=None):
         """`np.clip` of this Tensor between `min` and `max`, either of which may be None."""
-        return np.clip(self, min, max)
+        return np.clip(self, min, max, out=out)
 
     round = _method(np.round)
     conj = _method(np.conjugate)

@@ -32,6 +32,13 @@ class DuckArray:
     dtype: Any
     __array_function__: Callable
 
+    @property
+    def _mask(self):
+        """What np.ma asks for, and what a gradient would be lost to."""
+        raise TypeError(message("np.ma was given a Tensor", do="use np.where, or pass t.data"))
+
+    mask = _mask
+
     def has_nan(self):
         """May there be a NaN among the values? A tracer, which has none to look at, may look later."""
         return True

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .common_memory import note
-from .errors import NotDifferentiable, message, raised_in
+from .errors import NotDifferentiable, message, only_numbers, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .operands import LISTS, outline_of, plain, undifferentiated, without_lists
@@ -123,7 +123,8 @@ def _giving(y):
 
 def _run(forward, op, values, kwargs, operands):
     try:
-        return bare(forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs))
+        y = forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs)
+        return bare(only_numbers(y))
     except Exception as error:
         raise raised_in(error, op, operands, kwargs)  # noqa: B904 (the same error)
 
@@ -287,7 +288,7 @@ class Tensor(ArrayMethods):
             raise TypeError(message("bp.Tensor was given a Tensor that records", do="use it, or t.detach()"))
         given, data = data, constant(data)
         if not isinstance(data, DuckArray):
-            data = np.asarray(data, dtype)
+            data = np.asarray(data if type(data) is np.ndarray else only_numbers(data), dtype)
             if data.dtype.kind not in "fciub":
                 raise TypeError(message("a Tensor holds numbers", got=f"dtype {data.dtype}"))
         self._handle = data if type(data) is np.ndarray and type(given) not in _COPIED else None
@@ -362,9 +363,12 @@ class Tensor(ArrayMethods):
         """Write one value everywhere."""
         self[...] = value
 
-    def astype(self, dtype):
-        """A copy in another dtype; an integer dtype gives a plain array."""
-        return record(REGISTRY[np.ndarray.astype], (self,), {"dtype": dtype}, _astype)
+    def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
+        """Itself, or a copy, in another dtype; an integer dtype gives a plain array."""
+        if not copy and self.dtype == dtype and order == "K":
+            return self
+        cast = lambda x, dtype: x.astype(dtype, order=order, casting=casting)
+        return record(REGISTRY[np.ndarray.astype], (self,), {"dtype": dtype}, cast)
 
     def sum(self, *args, **kwargs):
         """`np.sum` of this Tensor."""
@@ -396,6 +400,4 @@ class Tensor(ArrayMethods):
 
 
 _new = object.__new__
-_reverse_axes = operator.attrgetter("T")
-_sum = operator.methodcaller("sum")
-_astype = lambda x, dtype: x.astype(dtype)
+_reverse_axes, _sum = operator.attrgetter("T"), operator.methodcaller("sum")

@@ -71,6 +71,8 @@ def _as_float(x):
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(message("a masked array cannot be differentiated", do="use np.where and its .data"))
     x = x if type(x) is np.ndarray or isinstance(x, DuckArray) else np.asarray(x)[()]
+    if x.dtype.kind not in "fciubO":
+        raise TypeError(message("what is no number cannot be differentiated", got=f"dtype {x.dtype}"))
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 

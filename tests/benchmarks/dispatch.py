@@ -1,7 +1,7 @@
 """Dispatch: what a recorded call costs over NumPy's own, and beside HIPS autograd's, for arrays of 10 numbers.
 
 Contenders take turns; the minimum over all rounds is what the work takes when nothing disturbs it. A
-second table: forward and backward through one function, over what HIPS autograd takes.
+second table: forward and backward through one function, over what HIPS autograd takes, the slowest first.
 """
 
 import time
@@ -24,30 +24,37 @@ CALLS = {
 }
 ROUNDS, TURNS = 300, 200
 
-ARRAY, SQUARE = (100,), (12, 12)
-FUNCTIONS = {
-    "exp": (lambda np, x: np.exp(x), ARRAY), "tanh": (lambda np, x: np.tanh(x), ARRAY),
-    "power": (lambda np, x: x**3, ARRAY), "divide": (lambda np, x: 1.0 / x, ARRAY), "maximum": (lambda np, x: np.maximum(x, 0.5), ARRAY),
-    "where": (lambda np, x: np.where(x > 1, x, 0.0), ARRAY), "sum": (lambda np, x: np.sum(x), ARRAY),
-    "mean, axis": (lambda np, x: np.mean(x, axis=0), SQUARE), "max": (lambda np, x: np.max(x), ARRAY), "var": (lambda np, x: np.var(x), ARRAY),
-    "std": (lambda np, x: np.std(x), ARRAY), "prod": (lambda np, x: np.prod(x), ARRAY), "cumsum": (lambda np, x: np.cumsum(x), ARRAY),
-    "sort": (lambda np, x: np.sort(x), ARRAY), "clip": (lambda np, x: np.clip(x, 0.7, 1.2), ARRAY),
-    "reshape": (lambda np, x: np.reshape(x, (10, 10)), ARRAY), "x.T": (lambda np, x: x.T, SQUARE), "x[1:]": (lambda np, x: x[1:], ARRAY),
-    "fancy index": (lambda np, x: x[INDEX], ARRAY), "roll": (lambda np, x: np.roll(x, 3), ARRAY), "repeat": (lambda np, x: np.repeat(x, 2), ARRAY),
-    "tile": (lambda np, x: np.tile(x, 2), ARRAY), "diag": (lambda np, x: np.diag(x), SQUARE), "tril": (lambda np, x: np.tril(x), SQUARE),
-    "concatenate": (lambda np, x: np.concatenate([x, x]), ARRAY), "stack": (lambda np, x: np.stack([x, x]), ARRAY),
-    "expand_dims": (lambda np, x: np.expand_dims(x, 0), ARRAY), "pad": (lambda np, x: np.pad(x, 2, "constant"), ARRAY),
-    "dot": (lambda np, x: np.dot(x, x), SQUARE), "x @ x": (lambda np, x: x @ x, SQUARE), "outer": (lambda np, x: np.outer(x, x), ARRAY),
-    "inner": (lambda np, x: np.inner(x, x), ARRAY), "tensordot": (lambda np, x: np.tensordot(x, x, 1), SQUARE),
-    "einsum": (lambda np, x: np.einsum("ij,jk->ik", x, x), SQUARE), "kron": (lambda np, x: np.kron(x, x), (3, 3)),
-    "trace": (lambda np, x: np.trace(x), SQUARE), "norm": (lambda np, x: np.linalg.norm(x), ARRAY), "inv": (lambda np, x: np.linalg.inv(x), SQUARE),
-    "det": (lambda np, x: np.linalg.det(x), SQUARE), "slogdet": (lambda np, x: np.linalg.slogdet(x)[1], SQUARE),
-    "solve": (lambda np, x: np.linalg.solve(x, x[0]), SQUARE), "eigh": (lambda np, x: np.linalg.eigh(x)[0], SQUARE),
-    "svd": (lambda np, x: np.linalg.svd(x, full_matrices=False)[1], SQUARE),
-    "cholesky": (lambda np, x: np.linalg.cholesky(x), SQUARE),
-    "fft": (lambda np, x: np.real(np.fft.fft(x)), ARRAY), "diff": (lambda np, x: np.diff(x), ARRAY), "gradient": (lambda np, x: np.gradient(x), ARRAY),
-    "sinc": (lambda np, x: np.sinc(x), ARRAY), "logaddexp": (lambda np, x: np.logaddexp(x, 1.0), ARRAY), "arctan2": (lambda np, x: np.arctan2(x, 2.0), ARRAY),
-}  # fmt: skip
+ARRAY, SQUARE, CUBE = "array", "square", "cube"
+SHAPES = {ARRAY: ((100,), (100_000,)), SQUARE: ((12, 12), (200, 200)), CUBE: ((4, 5, 6), (40, 50, 60))}
+ELEMENTWISE = """abs fabs negative reciprocal square sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan arctan sinh cosh
+    tanh arcsinh sinc deg2rad nan_to_num"""
+OF_TWO = "maximum minimum fmax fmin logaddexp arctan2 multiply"
+REDUCTIONS = "sum mean var std max min prod cumsum sort"
+ON_ARRAYS = """1/x  x**2  x**3  x**x  x%0.7  x+x  x-1.5*x  x/(x+1)  x[1:]  x[3]  x[x>1]  x[I]  x[None,:]  np.arcsin(x-1)
+    np.arccosh(x+1)  np.where(x>1,x,0.)  np.clip(x,.7,1.2)  np.reshape(x,(10,-1))  np.ravel(x)  np.squeeze(x)
+    np.expand_dims(x,0)  np.atleast_2d(x)  np.flip(x)  np.roll(x,3)  np.repeat(x,2)  np.tile(x,2)  np.concatenate([x,x])
+    np.stack([x,x])  np.vstack([x,x])  np.hstack([x,x])  np.append(x,x)  np.split(x,2)[0]  np.array_split(x,3)[1]
+    np.pad(x,2,"constant")  np.partition(x,5)  np.diff(x)  np.gradient(x)  np.linspace(x[0],x[1],9)  np.inner(x,x)
+    np.linalg.norm(x)  np.real(np.fft.fft(x))  np.abs(np.fft.rfft(x))  np.fft.irfft(np.fft.rfft(x))  np.fft.fftshift(x)
+    np.exp(x)/np.sum(np.exp(x))"""
+ON_SQUARES = """x.T  x[:,1]  np.swapaxes(x,0,1)  np.diag(x)  np.diagonal(x)  np.tril(x)  np.triu(x)  np.fliplr(x)  np.rot90(x)
+    np.hsplit(x,2)[1]  np.vsplit(x,2)[1]  np.dot(x,x)  np.dot(x,x[0])  x@x  np.outer(x[0],x[1])  np.tensordot(x,x,1)
+    np.einsum("ij,jk->ik",x,x)  np.kron(x[:3,:3],x[:3,:3])  np.trace(x)  np.cross(x[:,:3],x[:,3:6])  np.linalg.norm(x,axis=0)
+    np.linalg.norm(x,"nuc")  np.linalg.inv(x)  np.linalg.det(x/9)  np.linalg.slogdet(x)[1]  np.linalg.solve(x,x[0])
+    np.linalg.eigh(x)[0]  np.linalg.eigh(x)[1]  np.linalg.svd(x,full_matrices=False)[1]  np.linalg.svd(x,full_matrices=False)[0]
+    np.linalg.cholesky(x)  np.linalg.pinv(x)  np.real(np.fft.fft2(x))"""
+ON_CUBES = "np.transpose(x,(2,0,1))  np.moveaxis(x,0,-1)  np.rollaxis(x,2)  np.matmul(x,np.swapaxes(x,1,2))  np.real(np.fft.fftn(x))"
+FUNCTIONS = [
+    *((f"np.{name}(x)", ARRAY) for name in (ELEMENTWISE + " " + REDUCTIONS).split()),
+    *((f"np.{name}(x,x[::-1])", ARRAY) for name in OF_TWO.split()),
+    *((f"np.{name}(x,axis=0)", SQUARE) for name in REDUCTIONS.split()),
+    *((f"np.{name}(x,axis=1,keepdims=True)", SQUARE) for name in ["sum", "mean", "var", "max"]),
+    *(
+        (e, shape)
+        for text, shape in ((ON_ARRAYS, ARRAY), (ON_SQUARES, SQUARE), (ON_CUBES, CUBE))
+        for e in text.split()
+    ),
+]
 INDEX = np.arange(0, 100, 3)
 
 
@@ -68,24 +75,34 @@ def run():
         least = _least({who: _times(call, *args) for who, args in contenders.items()}, ROUNDS)
         results[name] = {f"{who} adds µs": least[who] - least["NumPy"] for who in least if who != "NumPy"}
         results[name]["NumPy's µs"] = least["NumPy"]
-    for name, (f, shape) in FUNCTIONS.items() if autograd else ():
-        x = np.random.default_rng(0).uniform(0.5, 1.5, shape) + (
-            np.eye(*shape) * 12 if len(shape) == 2 else 0
-        )
-        ours = bp.grad(lambda x, f=f: np.sum(f(np, x)))
-        theirs = autograd.grad(lambda x, f=f: anp.sum(f(anp, x)))
-        least = _least(
-            {
-                "ours": _times(lambda _, x, g=ours: g(x), np, x, 10),
-                "autograd": _times(lambda _, x, g=theirs: g(x), anp, x, 10),
-            },
-            40,
-        )
-        results[f"gradient of {name}"] = {
-            "ours / autograd": least["ours"] / least["autograd"],
-            "ours µs": least["ours"],
-        }
-    return results
+    return results | (_beside(autograd, anp) if autograd else {})
+
+
+def _beside(autograd, anp):
+    """{function, size: ours over autograd's time for Σ f's gradient}, the slowest first."""
+    results = {}
+    for expression, kind in FUNCTIONS:
+        for size, shape in zip(("small", "medium"), SHAPES[kind]):
+            x = np.random.default_rng(0).uniform(0.999, 1.001, shape)
+            x = x + np.diag(np.arange(3.0, 3 * shape[0] + 3, 3)) + (x + x.T) / 9 if kind is SQUARE else x
+            f = eval(f"lambda np, x: {expression}", {"I": INDEX})
+            ours = bp.grad(lambda x, f=f: np.sum(f(np, x)))
+            theirs = autograd.grad(lambda x, f=f: anp.sum(f(anp, x)))
+            try:
+                theirs(x)
+            except (NotImplementedError, AttributeError, TypeError):  # autograd has no such gradient
+                continue
+            turns, rounds = (10, 25) if size == "small" else (1, 5)
+            contenders = {
+                "ours": _times(lambda _, x, g=ours: g(x), np, x, turns),
+                "autograd": _times(lambda _, x, g=theirs: g(x), anp, x, turns),
+            }
+            least = _least(contenders, rounds)
+            results[f"{expression}, {size}"] = {
+                "ours / autograd": least["ours"] / least["autograd"],
+                "ours µs": least["ours"],
+            }
+    return dict(sorted(results.items(), key=lambda item: -item[1]["ours / autograd"]))
 
 
 def _times(call, module, x, turns=TURNS):

@@ -192,14 +192,8 @@ def primitive_without_a_rule():
 
 @mistake(NotDifferentiable)
 def keyword_that_the_rule_lacks():
-    """matmul was called on a Tensor with order='F'; expected keywords among ['axes', 'casting', 'dtype']; leave it out, or apply it to the result"""
-    np.matmul(leaf([1.0, 2.0]), np.ones(2), order="F")
-
-
-@mistake(NotDifferentiable)
-def keyword_of_a_ufunc():
-    """exp was called on a Tensor with order='F'; expected no keywords; leave it out, or apply it to the result"""
-    np.exp(leaf([1.0, 2.0]), order="F")
+    """matmul was called on a Tensor with keepdims=True; expected keywords among ['axes', 'casting', 'dtype']; leave it out, or apply it to the result"""
+    np.matmul(leaf([1.0, 2.0]), np.ones(2), keepdims=True)
 
 
 @mistake(TypeError)

@@ -25,6 +25,7 @@ from tinygrad_bp.ops.reduction import others, spread
 from tinygrad_bp.ops.shaping import diagonal_of
 from tinygrad_bp.ops.sorting import unique_places, unsort
 from tinygrad_bp.ops.statistics import difference, order_statistics, unit_slopes, unit_slopes_back
+from tinygrad_bp.primitive import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,17 @@ FFT2 = [
 ]  # fmt: skip
 
 
+X3, X4 = Array((3,), *CLEAR), Array((4,), *CLEAR)
+
+
+def KNOTS(n):
+    """Numbers with two digits: no element of what is CLEAR is one of them."""
+    return Array((n,), -2.0, 2.0, 0.0)
+
+
+K4 = KNOTS(4)
+
+
 def PLUSES(*shape):
     return Array(shape, *PLUS)
 
@@ -286,6 +298,13 @@ def special_rows():
     few, unit, wide = (0.3, 2.5), (0.05, 0.95), (0.3, 6.0)
     return {
         **dict.fromkeys([s.gamma, s.gammaln, s.loggamma, s.psi], elementwise(wide, **REAL)),
+        s.rgamma: elementwise(wide, **REAL),
+        s.poch: elementwise(few, few),
+        **dict.fromkeys([s.dawsn, s.wofz], elementwise(ANY)),
+        **{f: elementwise(few, call=joined(f)) for f in (s.fresnel, s.sici)},
+        s.hyp0f1: row(case(1.5, Array((2, 3), *few)), case([0.5, 2], Array((2,), *few)), case(1.5, Array((), *few))),
+        s.hyp1f1: row(case(1.5, 2.5, Array((2, 3), *few)), case([0.5, 2], 3.0, Array((2,), *few)), case(1.5, 0.5, Array((), *few))),
+        s.hyp2f1: row(case(1.5, 2.5, 3.0, Array((2, 3), *unit)), case([0.5, 2], 3.0, 1.5, Array((2,), 0.1, 0.6)), case(1.5, 0.5, 2, Array((), *unit))),
         polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
         **dict.fromkeys([s.beta, s.betaln], elementwise(few, wide)),
         s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
@@ -309,7 +328,41 @@ def special_rows():
     }  # fmt: skip
 
 
+def folds_step_by_step():
+    """Rows of the methods of ufuncs that have no rule of their own, such as np.hypot.reduce."""
+    domains: dict[Any, tuple] = dict.fromkeys([np.subtract, np.hypot, np.logaddexp2, np.copysign], PLUS)
+    domains |= dict.fromkeys(
+        [np.fmax, np.fmin, np.logaddexp, np.add, np.multiply, np.maximum, np.minimum], ANY
+    )
+    domains |= dict.fromkeys([np.float_power, np.true_divide], (0.8, 1.4))
+    domains |= dict.fromkeys([np.remainder, np.fmod], (2.0, 2.9))
+    by_mask = [np.hypot, np.logaddexp2, np.fmax, np.fmin]
+    rows = {}
+    for f, domain in domains.items():
+        line, plane, solid = (Array(shape, *domain) for shape in [(3,), (2, 3), (2, 2, 2)])
+        whole = [case(solid, axis=(0, -1), keepdims=True), case(plane, axis=None)]
+        whole += [case(plane, axis=1, where=MASK, initial=0.5)]
+        rows |= {
+            f.reduce: row(
+                case(line),
+                case(plane, 1),
+                case(plane, axis=-1, keepdims=True),
+                case(line, initial=1.2),
+                case(line, dtype=float),
+                *(whole if f in by_mask else []),
+                **REAL,
+                **NO_HALF,
+            ),
+            f.accumulate: row(case(line), case(plane, axis=1), case(solid), case(A(2, 0)), **REAL, **NO_HALF),
+            f.reduceat: row(
+                case(Array((5,), *domain), [0, 3, 1, 2]), case(plane, [0, 2], 1), **REAL, **NO_HALF
+            ),
+        }
+    return {f: found for f, found in rows.items() if f in REGISTRY}
+
+
 OPS: dict[Any, Row] = {
+    **folds_step_by_step(),
     # arithmetic
     np.add: elementwise(ANY, ANY),
     np.subtract: elementwise(ANY, ANY),
@@ -484,10 +537,10 @@ OPS: dict[Any, Row] = {
         case(A(3, 3), 1.5, edge_order=2), case(A(5), edge_order=2), case(A(2)), call=in_one(np.gradient), half=False,
     ),
     np.interp: row(
-        case(Array((4,), -1.5, 2.5), A(4), A(4)), case(A(2, 2), A(3), A(3)), case(A(), A(4), A(4)), case(0.3, A(4), A(4)),
-        case(A(4), Array((3,), -0.9, 0.8), A(3), left=-1.0, right=0.7), case(A(3), A(4), [1.0, 2.0, 4.0, 0.0]), case(A(0), A(2), A(2)),
-        case(A(3), A(4), A(4), period=4.5), case(A(4), Array((3,), 5.0, 5.9), A(3), None, None, 1.1), case(A(3), [0, 1], A(2)),
-        case(A(3), A(1), A(1)), case(A(3), A(2), A(2), 1),
+        case(X4, K4, A(4)), case(Array((2, 2), *CLEAR), KNOTS(3), A(3)), case(Array((), *CLEAR), K4, A(4)), case(0.305, K4, A(4)),
+        case(X4, Array((3,), -0.9, 0.8, 0.0), A(3), left=-1.0, right=0.7), case(X3, K4, [1.0, 2.0, 4.0, 0.0]), case(A(0), A(2), A(2)),
+        case(X3, K4, A(4), period=4.5), case(X4, Array((3,), 5.0, 5.9, 0.0), A(3), None, None, 1.1), case(X3, [0, 1], A(2)),
+        case(X3, KNOTS(1), A(1)), case(X3, KNOTS(2), A(2), 1),
         call=lambda x, xp, fp, *some, **k: np.interp(x, np.sort(xp), fp, *some, **k), **REAL,
     ),
     # convolutions and polynomials
@@ -526,9 +579,6 @@ OPS: dict[Any, Row] = {
         case(A(3)), case(A(2, 3)), case(A(2, 3), axis=1, keepdims=True), case(A(2, 2, 2), axis=(0, -1)), case(A(3), initial=0.5),
         case(A(2, 3), axis=None), case(A(2, 3), where=MASK, axis=1), **REAL,
     ),
-    **dict.fromkeys([f.reduceat for f in (np.add, np.multiply, np.maximum, np.minimum, np.logaddexp)], row(
-        case(A(5), [0, 2]), case(A(5), [0, 3, 1, 2]), case(A(2, 4), [1, 3], axis=1), case(A(3, 2), [0, 0, 2], -2), **REAL,
-    )),
     # shapes
     np.reshape: row(
         case(A(2, 3), (3, 2)), case(A(2, 3), -1), case(A(2, 3, 2), (3, -1), order="F"), case(A(2), (2, 1), "F"),
@@ -977,7 +1027,18 @@ def folds():
 
 
 X = A(2, 3)
+
+
+def special_constants():
+    if importlib.util.find_spec("scipy") is None:
+        return {}
+    from scipy import special as s
+
+    return {s.gammasgn: elementwise((-1.8, 2.0), **REAL)}
+
+
 CONSTANT: dict[Any, Row] = {
+    **special_constants(),
     **dict.fromkeys([np.floor, np.ceil, np.trunc, np.rint, np.fix, ours.real_sign], elementwise(ANY, **REAL)),
     **dict.fromkeys(
         [np.round, np.around], row(case(X), case(X, 1), case(X, decimals=2), case(A()), case(A(0)))

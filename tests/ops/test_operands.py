@@ -133,3 +133,55 @@ def test_vdot_takes_python_numbers(shape, number):
     np.real(np.vdot(number, z)).backward()
     np.testing.assert_array_equal(x.grad, np.full(shape, np.conj(number)))
     np.testing.assert_array_equal(z.grad, np.full(shape, np.conj(number)))
+
+
+X = np.array([0.3, -0.7, 1.1])
+MASKED = np.ma.masked_array(X, [False, True, False])
+
+
+def objects(*parts):
+    """An array of objects, which may be Tensors."""
+    a = np.empty(len(parts), object)
+    for i, part in enumerate(parts):
+        a[i] = part
+    return a
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: MASKED * t, lambda t: t * MASKED, lambda t: MASKED - t, lambda t: np.add(t, MASKED), lambda t: np.ma.exp(t),
+        lambda t: np.ma.multiply(t, t), lambda t: np.ma.median(t), lambda t: np.concatenate([t, MASKED]), lambda t: bp.Tensor(MASKED),
+        lambda t: t * np.asmatrix(X).T, lambda t: t + objects(1.0, 2.0, 3.0), lambda t: objects(1.0, 2.0, 3.0) - t,
+        lambda t: objects(t[0], t[1]) * t[0],
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_masks_matrices_and_objects_are_errors(call):
+    """Through each of them a gradient, a mask or a matrix product would be lost without a word."""
+    with pytest.raises(
+        TypeError, match=r"another kind of array; expected ndarrays|np\.ma was given a Tensor"
+    ):
+        call(bp.Tensor(X, requires_grad=True))
+
+
+def test_tensors_of_an_array_of_objects_are_stacked():
+    assert bp.grad(lambda x: np.sum(np.stack(objects(x[0], x[1])) ** 2))(X).tolist() == [0.6, -1.4, 0.0]
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros(2, [("a", float)]), np.array(["1.5"]), np.array(["2026-01-01"], "M8[D]")]
+)
+def test_what_is_no_number_cannot_be_differentiated(x):
+    with pytest.raises(TypeError, match="what is no number cannot be differentiated; got dtype"):
+        bp.grad(np.sum)(x)
+
+
+def test_astype_takes_the_keywords_of_numpys():
+    t = bp.Tensor(np.ones((2, 3)), requires_grad=True)
+    assert t.astype(float, copy=False) is t
+    assert t.astype("f4", copy=False).dtype == np.float32
+    assert t.astype(float, order="F").data.flags.f_contiguous
+    with pytest.raises(TypeError, match="according to the rule 'safe'"):
+        t.astype("f4", casting="safe")
+    assert bp.gradcheck(lambda x: x.astype(complex, order="F", casting="safe", subok=False), np.ones((2, 3)))

@@ -81,6 +81,17 @@ def test_the_gamma_function_of_complex_numbers_once(f):
         order(lambda z: np.abs(f(z)) if f is special.psi else f(z))(0.5 + 1j)
 
 
+def test_it_says_that_the_next_derivative_is_not_known():
+    with pytest.raises(bp.NotDifferentiable, match="no derivative is known of ψ at complex numbers"):
+        bp.grad(lambda z: np.abs(special.psi(z)))(0.5 + 1j)
+
+
+def test_parameters_of_hypergeometric_functions_have_no_rule():
+    for n in range(3):
+        with pytest.raises(bp.NotDifferentiable, match="no derivative is known in the order"):
+            bp.grad(special.hyp2f1, n)(1.0, 2.0, 3.0, 0.5)
+
+
 @pytest.mark.parametrize("f", [special.jv, special.kn, special.ive, special.hankel1])
 def test_orders_have_no_rule(f):
     with pytest.raises(bp.NotDifferentiable, match="no derivative is known in the order") as caught:

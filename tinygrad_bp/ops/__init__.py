@@ -5,6 +5,7 @@ Each file declares one family; importing it fills the registry of `primitive.py`
 
 # ruff: noqa: F401 (loaded for the rules that they declare)
 # isort: off
+# ruff: noqa: F401
 from . import (
     creation,
     elementwise,

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ABSENT, message
-from ..primitive import REGISTRY, Nondifferentiable, Refused, Writer, nondifferentiable, refused
+from ..primitive import REGISTRY, Nondifferentiable, Refused, Writer, composite, nondifferentiable, refused
+from .reduction import accumulate, reduce, reduceat
 
 CLASSES = {
     "Op": "differentiable", "Writer": "differentiable", "Composite": "composite", "Refused": "refused",
@@ -78,12 +79,10 @@ PROTOCOL = _words("""
     newbyteorder ptp tostring""")
 """What Python and NumPy ask an array for by themselves, and what NumPy 2.0 names only to say that it has gone."""
 
-OF_UFUNCS = {
-    "reduce": "use functools.reduce({f}, t)",
-    "accumulate": "use np.stack(list(itertools.accumulate(t, {f})))",
-    "reduceat": "use functools.reduce({f}, piece) for each piece of np.split(t, indices)",
-}
-"""Methods of ufuncs -> what to use where they have no rule."""
+OF_UFUNCS = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat}
+"""Methods of ufuncs -> what makes them of a ufunc, in supported calls."""
+UNFOLDED = (np.ldexp, np.arctan2, np.power)
+"""NumPy cannot fold the types of ldexp, and folds the others into wrong values on processors with AVX-512."""
 NAMED: dict[np.ufunc, dict[str, Any]] = {
     np.add: {"reduce": np.sum, "accumulate": np.cumsum}, np.multiply: {"reduce": np.prod, "accumulate": np.cumprod},
     np.maximum: {"reduce": np.max}, np.minimum: {"reduce": np.min},
@@ -103,12 +102,16 @@ def folds(f):
 
 
 for _name, _ufunc in ufuncs().items():
-    for _method, _advice in OF_UFUNCS.items() if folds(_ufunc) else ():
+    for _method, _fold_by in OF_UFUNCS.items() if folds(_ufunc) else ():
         _fold = getattr(_ufunc, _method)
-        if type(REGISTRY.get(_ufunc)) is Nondifferentiable:
+        if _fold in REGISTRY or _method in NAMED.get(_ufunc, ()):
+            continue
+        if type(REGISTRY[_ufunc]) is Nondifferentiable:
             nondifferentiable(_fold)
-        elif _fold not in REGISTRY and _method not in NAMED.get(_ufunc, ()):
-            refused(_fold, _advice.format(f=f"np.{_name}"))
+        elif type(REGISTRY[_ufunc]) is Refused or _ufunc in UNFOLDED:
+            refused(_fold, f"call np.{_name} in a loop, or use functools.reduce and itertools.accumulate")
+        else:
+            composite(_fold, _fold_by(_ufunc))
 
 
 def classify(f, name=None):

@@ -6,12 +6,15 @@ would copy them into a buffer (`np.array`, `np.full`) end in the error that name
 
 import numpy as np
 
-from ..primitive import composite, nondifferentiable
+from ..primitive import DuckArray, composite, nondifferentiable
 
 
 def _inexact(x):
     """x as floating numbers; a Python number stays weak."""
-    return x * 1.0 if isinstance(x, (int, float, complex)) else np.multiply(x, 1.0)
+    if isinstance(x, (int, float, complex)):
+        return x * 1.0
+    floating = isinstance(x, (np.ndarray, DuckArray)) and x.dtype.kind in "fc"
+    return x if floating else np.multiply(x, 1.0)
 
 
 def _linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
@@ -21,7 +24,8 @@ def _linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axi
     kind = np.result_type(start, step)
     k = np.arange(num, dtype=kind)
     y = start + np.reshape(k, (num,) + (1,) * np.ndim(step)) * step
-    y = np.moveaxis(y if dtype is None else y.astype(dtype), 0, axis)
+    y = y if dtype is None else y.astype(dtype)
+    y = np.moveaxis(y, 0, axis) if axis else y
     return (y, step) if retstep else y
 
 

@@ -5,6 +5,7 @@ and `spread` repeats it along them. A nan-variant is its function over a mask. T
 the gradient equally; of a running extremum the last of equal elements has it. Read `statistics.py` next.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -201,7 +202,39 @@ def _cumulative(accumulate, first):
     return f
 
 
-def _reduceat(ufunc):
+def reduce(ufunc):
+    """ufunc.reduce, of any ufunc: one element after the other, what the mask leaves out passed over."""
+
+    def f(a, axis=0, dtype=None, keepdims=False, initial=None, where=True):
+        axes = sorted(_axes(a, axis))
+
+        def rows(x):
+            x = np.moveaxis(x, axes, range(len(axes)))
+            return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
+
+        parts = list(rows(a if dtype is None else a.astype(dtype)))
+        masks = [True] * len(parts) if where is True else list(rows(np.broadcast_to(where, a.shape)))
+        if initial is None and (where is not True or not parts):
+            initial = ufunc.identity
+        y = parts.pop(0) if initial is None else initial
+        for part, mask in zip(parts, masks[-len(parts) :]):
+            y = masked(mask, ufunc(y, part), y)
+        return np.reshape(y, tuple(1 if i in axes else n for i, n in enumerate(a.shape))) if keepdims else y
+
+    return f
+
+
+def accumulate(ufunc):
+    """ufunc.accumulate, of any ufunc."""
+
+    def f(a, axis=0, dtype=None):
+        a = a if dtype is None else a.astype(dtype)
+        return np.stack(list(itertools.accumulate(np.moveaxis(a, axis, 0), ufunc)), axis) if a.size else a
+
+    return f
+
+
+def reduceat(ufunc):
     """ufunc.reduceat: a reduction of each slice, or, where the indices do not rise, one element."""
 
     def f(a, indices, axis=0, dtype=None):
@@ -263,8 +296,6 @@ composite(np.ptp, lambda a, axis=None, out=None, keepdims=False:
 for _name, _f, _first in (("cumulative_sum", np.cumsum, 0), ("cumulative_prod", np.cumprod, 1)):
     if _name in vars(np):  # since NumPy 2.1
         composite(vars(np)[_name], _cumulative(_f, _first))
-for _ufunc in (np.add, np.multiply, np.maximum, np.minimum, np.logaddexp):
-    composite(_ufunc.reduceat, _reduceat(_ufunc))
 
 for _constant in (
     np.any, np.all, np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.nonzero, np.count_nonzero, np.searchsorted,

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import flat, scatter
+from .statistics import array_of
 
 
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
@@ -132,7 +133,7 @@ def _each(shape_of):
     """The function of atleast_1d and its like: each array in the shape that `shape_of` makes of its own."""
 
     def f(*arrays):
-        found = tuple(np.reshape(a, shape_of(np.shape(a))) for a in arrays)
+        found = tuple(np.reshape(a, shape_of(array_of(a).shape)) for a in arrays)
         return found if len(found) > 1 else found[0]
 
     return f
@@ -335,9 +336,9 @@ composite(np.trim_zeros,  _trim_zeros)
 composite(np.resize,      lambda a, new_shape: np.ravel(a)[np.resize(np.arange(np.size(a)), new_shape)])
 
 # shapes that others ask for
-composite(np.atleast_1d,  _each(lambda shape: shape or (1,)))
-composite(np.atleast_2d,  _each(lambda shape: (*(1,) * (2 - len(shape)), *shape)))
-composite(np.atleast_3d,  _each(lambda shape: ((1, 1, 1), (1, *shape, 1), (*shape, 1), shape)[min(len(shape), 3)]))
+composite(np.atleast_1d,  _each(lambda shape: shape or (1,)), calls_back=True)
+composite(np.atleast_2d,  _each(lambda shape: (*(1,) * (2 - len(shape)), *shape)), calls_back=True)
+composite(np.atleast_3d,  _each(lambda shape: ((1, 1, 1), (1, *shape, 1), (*shape, 1), shape)[min(len(shape), 3)]), calls_back=True)
 composite(np.pad,         _pad)
 composite(np.astype,             _astype)
 composite(np.broadcast_arrays,   _broadcast_arrays)

@@ -19,8 +19,8 @@ from scipy import special
 from scipy.special import gammaln, psi, xlogy
 
 from ..errors import NotDifferentiable, message
-from ..primitive import defvjp, primitive
-from .elementwise import LN2, LN10, _as, reciprocal_or_zero
+from ..primitive import defvjp, nondifferentiable, primitive
+from .elementwise import LN2, LN10, _as, _part, reciprocal_or_zero
 
 ROOT_PI, ROOT_2, ROOT_2PI = math.sqrt(math.pi), math.sqrt(2), math.sqrt(2 * math.pi)
 
@@ -28,6 +28,8 @@ ROOT_PI, ROOT_2, ROOT_2PI = math.sqrt(math.pi), math.sqrt(2), math.sqrt(2 * math
 @primitive
 def polygamma(n, x):
     """ψ⁽ⁿ⁾(x) for an integer n ≥ 0 and real x: the n-th derivative of ψ, which is that of log Γ."""
+    if x.dtype.kind == "c":
+        raise _no_rule("of ψ at complex numbers, which SciPy does not compute")
     return np.asarray(special.polygamma(n, x), x.dtype)[()]
 
 
@@ -105,7 +107,7 @@ def _no_rule(what):
     )
 
 
-def _order(g, _y, _v, _z):
+def _order(g, _y, _a, _b, _c=None, _z=None):
     raise _no_rule("in the order of this function")
 
 
@@ -137,6 +139,9 @@ def _damped_bessel(f, after, factor):
 # the gamma function and its relatives
 defvjp(polygamma,           None,
                             lambda g, _y, n, x: g * polygamma(n + 1, x), broadcasts="elementwise")
+defvjp(special.rgamma,      lambda g, y, x: -g * (y * psi(x)))
+defvjp(special.poch,        lambda g, y, a, m: g * (y * (psi(a + m) - psi(a))),
+                            lambda g, y, a, m: g * (y * psi(a + m)))
 defvjp(special.gamma,       lambda g, y, x: g * (y * psi(x)))
 defvjp(gammaln,             lambda g, _y, x: g * psi(x))
 defvjp(special.loggamma,    lambda g, _y, x: g * psi(x))
@@ -168,6 +173,10 @@ defvjp(special.erfcinv,     lambda g, y, _x: g * (-ROOT_PI / 2) * np.exp(y * y))
 defvjp(special.ndtr,        lambda g, _y, x: g * np.exp(-0.5 * x * x) / ROOT_2PI)
 defvjp(special.log_ndtr,    lambda g, _y, x: g * (2 / ROOT_2PI) / special.erfcx(-x / ROOT_2))
 defvjp(special.ndtri,       lambda g, y, _x: g * ROOT_2PI * np.exp(0.5 * y * y))
+defvjp(special.dawsn,       lambda g, y, x: g * (1 - 2 * x * y))
+defvjp(special.wofz,        lambda g, y, x: g * (2j / ROOT_PI - 2 * x * y))
+defvjp(special.fresnel,     lambda g, _y, x: _part(g, 0) * np.sin(math.pi / 2 * x * x) + _part(g, 1) * np.cos(math.pi / 2 * x * x))
+defvjp(special.sici,        lambda g, _y, x: _part(g, 0) * np.sinc(x / math.pi) + _part(g, 1) * np.cos(x) / x)
 defvjp(special.exp1,        lambda g, _y, x: -g * np.exp(-x) / x)
 defvjp(special.expi,        lambda g, _y, x: g * np.exp(x) / x)
 
@@ -191,6 +200,14 @@ defvjp(special.rel_entr,    lambda g, _y, a, b: g * (np.log(a / b) + 1),
 defvjp(special.kl_div,      lambda g, _y, a, b: g * np.log(a / b),
                             lambda g, _y, a, b: g * (1 - _ratio(a, b)))
 
+# hypergeometric functions, in z
+defvjp(special.hyp0f1,      _order,
+                            lambda g, _y, b, z: g * (special.hyp0f1(b + 1, z) / b))
+defvjp(special.hyp1f1,      _order, _order,
+                            lambda g, _y, a, b, z: g * (a / b * special.hyp1f1(a + 1, b + 1, z)))
+defvjp(special.hyp2f1,      _order, _order, _order,
+                            lambda g, _y, a, b, c, z: g * (a * b / c * special.hyp2f1(a + 1, b + 1, c + 1, z)))
+
 # Bessel functions
 defvjp(special.j0,          lambda g, _y, x: -g * special.j1(x))
 defvjp(special.j1,          lambda g, _y, x: g * 0.5 * (special.j0(x) - special.jv(2, x)))
@@ -205,6 +222,7 @@ defvjp(special.i1e,         lambda g, y, x: g * (0.5 * (special.i0e(x) + special
 defvjp(special.k0e,         lambda g, y, x: g * (y - special.k1e(x)))
 defvjp(special.k1e,         lambda g, y, x: g * (y - 0.5 * (special.k0e(x) + special.kve(2, x))))
 # fmt: on
+nondifferentiable(special.gammasgn)
 for _f in (special.jv, special.yv, special.yn, special.hankel1, special.hankel2):
     _bessel(_f, 0.5, -0.5)
 for _f in (special.kv, special.kn):

@@ -230,7 +230,8 @@ defvjp(unit_slopes_back, lambda g, _y, _g, edge_order: unit_slopes(g, edge_order
 def _slopes(f, h, edge_order):
     """Along the first axis: mean slopes to both sides; at the edges those of the line, or parabola, there."""
     if np.ndim(h) == 0:
-        return unit_slopes(f, edge_order) / h
+        slopes = unit_slopes(f, edge_order)
+        return slopes if type(h) is float and h == 1 else slopes / h
     if len(f) <= edge_order:
         raise ValueError(
             message("an axis is too short for a gradient", expected=f"{edge_order + 1} elements", got=len(f))
@@ -256,7 +257,10 @@ def _gradient(f, *varargs, axis=None, edge_order=1):
     )
     steps = [x if np.ndim(x) == 0 else array_of(x) for x in varargs or (1.0,)]
     steps = steps * len(axes) if len(steps) == 1 and np.ndim(steps[0]) == 0 else steps
-    slopes = [np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) for i, h in zip(axes, steps)]
+    slopes = [
+        np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) if i else _slopes(f, h, edge_order)
+        for i, h in zip(axes, steps)
+    ]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
