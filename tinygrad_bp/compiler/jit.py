@@ -43,7 +43,7 @@ class Replay:
     def __init__(self, trace: Trace, passes):
         self.trace = trace
         self.holds = guard(trace.plain, trace.sizes)
-        self.invalid = False
+        self.flags: list = []
         self.idle = [slot for slot in _idle_gradients(trace)]
         self.program = optimized(_without(trace, self.idle), passes)
         self.generators = [rng for call in self.program.calls for rng in generators(call)]
@@ -76,7 +76,7 @@ class Replay:
         self.live = [slot for _, slot in live]
         self.kinds = [(v.shape, v.dtype) for v, _ in live]
         self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
-        self.linked = Linker(self.program, fixed, [v for v, _ in live], lambda: self.invalid).link()
+        self.linked = Linker(self.program, fixed, [v for v, _ in live], self.flags).link()
         self.run = np.errstate(all="ignore", invalid="call", call=self.note)(self.linked.run)
         self.bound = _quickly_bound(self.tensors, self.roots)
         places = {slot.place: slot for slot in self.trace.written}
@@ -84,7 +84,7 @@ class Replay:
 
     def note(self, kind, flag):
         """NumPy calls this when an invalid value, such as 0 · ∞, is computed."""
-        self.invalid = True
+        self.flags.append(kind)
 
     def __call__(self, arrays):
         """The values of the step's results, or None if only an eager call can be right."""
@@ -95,7 +95,7 @@ class Replay:
             if [(a.shape, a.dtype) for a in live] != self.kinds:
                 return None
             arrays = [*arrays, *live]
-        self.invalid = False
+        self.flags.clear()
         before = [(rng, rng.bit_generator.state) for rng in self.generators]
         found = self.run(*arrays)
         if found is not None:

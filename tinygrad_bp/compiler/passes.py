@@ -1,5 +1,6 @@
 """What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,9 @@ import numpy as np
 from ..primitive import Primitive
 from .program import Call, Program, Var, flat, mapped
 from .tracer import Tracer, Untraceable
+
+SMALL = 1024
+"""Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
 
 
 def dead_code(program: Program) -> Program:
@@ -259,7 +263,7 @@ def _with_rates(program, factor):
         calls.append(call.replaced(new))
         v = call.out
         if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
-            scaled = Var(v.number, _sample(v))
+            scaled = _var(v, v.shape) if v.is_array else Var(v.number, _sample(v))
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
     return dead_code(_renamed(replace(program, calls=calls), new))
@@ -275,7 +279,7 @@ def masks(program: Program) -> Program:
             if len(truth) == 1 and call.out.dtype.kind == "f":
                 (v,) = truth
                 if v not in floats:
-                    floats[v] = Var(v.number, np.empty(v.shape, call.out.dtype))
+                    floats[v] = _var(call.out, v.shape)
                     calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
                 if floats[v].dtype == call.out.dtype:
                     call = call.replaced({v: floats[v]})
@@ -283,7 +287,55 @@ def masks(program: Program) -> Program:
     return replace(program, calls=calls)
 
 
-PASSES = (inlined, dead_code, folded, common, scaled, products, rates, masks, scalars, dead_code)
+def biases(program: Program) -> Program:
+    """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
+    calls: list[Call] = []
+    for call in program.calls:
+        z, b = _matrix_and_row(call)
+        if z is not None:
+            row, rows = _var(b, (1, *b.shape)), _var(z, z.shape)
+            calls.append(Call(np.reshape, (b, row.shape), {}, (row,)))
+            calls.append(Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,)))
+            call = Call(np.add, (z, rows), {}, call.outs)
+        calls.append(call)
+    return replace(program, calls=calls)
+
+
+def _matrix_and_row(call):
+    """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
+    if call.function is np.add and all(type(v) is Var for v in call.args) and not call.kwargs and _floats(call):
+        for z, b in (call.args, call.args[::-1]):
+            small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
+            if small and b.shape == z.shape[1:] and b.is_array:
+                return z, b
+    return None, None
+
+
+def signs(program: Program) -> Program:
+    """With −(z + c b), c a constant, as (−c) b − z: the same to the last bit, and a call less."""
+    uses = [v for call in program.calls for v in call.inputs()] + program.outputs()
+    made = {call.out: n for n, call in enumerate(program.calls) if not call.several}
+    calls = list(program.calls)
+    for n, call in enumerate(calls):
+        total = made.get(call.args[0]) if call.function is np.negative and type(call.args[0]) is Var else None
+        if total is None or calls[total].function is not np.add or not _floats(call):
+            continue
+        z, rows = calls[total].args
+        product = made.get(rows) if type(rows) is Var else None
+        once = product is not None and uses.count(rows) == uses.count(call.args[0]) == 1
+        if once and calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
+            c, b = calls[product].args
+            calls[product] = Call(np.dot, (-c, b), {}, (rows,))
+            calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
+    return dead_code(replace(program, calls=calls))
+
+
+def _var(like, shape):
+    """A new Var, an array of this shape."""
+    return Var(like.number, np.broadcast_to(np.empty((), like.dtype), shape))
+
+
+PASSES = (inlined, dead_code, folded, common, scaled, products, rates, masks, biases, signs, scalars, dead_code)
 
 
 def optimized(program: Program, passes=PASSES) -> Program:
