@@ -194,7 +194,11 @@ class Linker:
             return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
         if call.function in REDUCTIONS and self._whole(call):
             return f"{self._function(REDUCTIONS[call.function].reduce)}({arguments[0]}, None)"
-        if call.function in OPERATORS and is_elementwise(call) and all(map(_is_scalar, (*call.args, call.out))):
+        if (
+            call.function in OPERATORS
+            and is_elementwise(call)
+            and all(map(_is_scalar, (*call.args, call.out)))
+        ):
             return f"{arguments[0]} {OPERATORS[call.function]} {arguments[1]}"
         return None
 

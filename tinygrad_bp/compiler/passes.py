@@ -303,7 +303,12 @@ def biases(program: Program) -> Program:
 
 def _matrix_and_row(call):
     """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
-    if call.function is np.add and all(type(v) is Var for v in call.args) and not call.kwargs and _floats(call):
+    if (
+        call.function is np.add
+        and all(type(v) is Var for v in call.args)
+        and not call.kwargs
+        and _floats(call)
+    ):
         for z, b in (call.args, call.args[::-1]):
             small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
             if small and b.shape == z.shape[1:] and b.is_array:
@@ -335,7 +340,20 @@ def _var(like, shape):
     return Var(like.number, np.broadcast_to(np.empty((), like.dtype), shape))
 
 
-PASSES = (inlined, dead_code, folded, common, scaled, products, rates, masks, biases, signs, scalars, dead_code)
+PASSES = (
+    inlined,
+    dead_code,
+    folded,
+    common,
+    scaled,
+    products,
+    rates,
+    masks,
+    biases,
+    signs,
+    scalars,
+    dead_code,
+)
 
 
 def optimized(program: Program, passes=PASSES) -> Program:

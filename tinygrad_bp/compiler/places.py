@@ -39,9 +39,13 @@ def is_product(call: Call) -> bool:
     if call.function not in (np.matmul, np.dot) or len(call.args) != 2 or not call.out.is_array:
         return False
     lengths = (1, 2) if call.function is np.dot else (2,)
-    return all(
-        type(v) in (Var, np.ndarray) and len(v.shape) in lengths and v.dtype == call.out.dtype for v in call.args
-    ) and call.out.dtype.char in "fdFD"
+    return (
+        all(
+            type(v) in (Var, np.ndarray) and len(v.shape) in lengths and v.dtype == call.out.dtype
+            for v in call.args
+        )
+        and call.out.dtype.char in "fdFD"
+    )
 
 
 def aligned(count: int) -> np.ndarray:

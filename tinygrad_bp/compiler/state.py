@@ -46,6 +46,12 @@ class Slot:
             return self.owner._node.grad
         return self.owner.cell_contents if self.kind == "cell" else self.owner[self.key]
 
+    def words(self, name: Callable[[Any], str]) -> str:
+        """`get` as an expression; `name` gives a name to what it needs."""
+        if self.kind in ("data", "grad"):
+            return f"{name(self.owner)}.{'_data' if self.kind == 'data' else '_node.grad'}"
+        return f"{name(self.owner)}" + (".cell_contents" if self.kind == "cell" else f"[{name(self.key)}]")
+
     def put(self, value: Any) -> None:
         """Let it stand there."""
         if self.kind == "data":
@@ -169,25 +175,3 @@ def unchanged(slot: Slot, value: Any) -> bool:
     except (LookupError, ValueError):
         return False
     return now is value or (type(now) is type(value) and now == value)
-
-
-def guard(known: list[tuple[Slot, Any]], sizes: list[tuple[Any, int]]) -> Callable[[], bool]:
-    """A function that tells whether all the plain values still stand where they stood, and nothing else."""
-    names: dict[str, Any] = {f"c{n}": owner for n, (owner, _) in enumerate(sizes)}
-    tests = [f"len(c{n}) == {size}" for n, (_, size) in enumerate(sizes)]
-    for n, (slot, value) in enumerate(known):
-        names |= {f"o{n}": slot.owner, f"v{n}": value, f"k{n}": slot.key}
-        tests.append(f"o{n}[k{n}] is v{n}" if slot.kind == "item" else f"o{n}.cell_contents is v{n}")
-    parameters = ", ".join(f"{name}={name}" for name in names)
-    exec(f"def same({parameters}):\n    return {' and '.join(tests) or True}\n", names)
-    quick = names["same"]
-
-    def holds():
-        try:
-            if quick():
-                return True
-        except (LookupError, ValueError):
-            return False
-        return all(len(c) == n for c, n in sizes) and all(unchanged(slot, value) for slot, value in known)
-
-    return holds
