@@ -1,13 +1,11 @@
 """From a `Program` to a Python function on preallocated buffers.
 
-The one idea: all arrays of a step have shapes that are known, so every one gets its place before the
-first replay: what is elementwise writes into a buffer (its own operand's, where that is not read
-again), views of buffers and of parameters are taken once, and what remains of the step is one line of
-NumPy per call, without Python objects being made. Read `jit.py` next.
+The one idea: since every array has its place (`places.py`), what remains of a step is one line of
+NumPy per call, into a buffer, without Python objects being made: views of buffers and of parameters
+are taken once, and what the lines name are the function's own variables. Read `jit.py` next.
 """
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,21 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
-from .program import Call, Program, Var, flat
+from .arena import joint_update
+from .places import Places, is_elementwise, is_product, is_view
+from .program import Program, Var, flat
 
-VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
-                   np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
+OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
 REDUCTIONS = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum}
-
-
-def is_view(call: Call) -> bool:
-    """May the result share memory with the first argument?"""
-    if call.function is operator.getitem:
-        parts = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
-        return all(
-            part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts
-        )
-    return call.function in VIEWS
 
 
 @dataclass
@@ -47,22 +36,17 @@ class Linked:
 
 
 class Linker:
-    """Gives every variable its place and every call its line."""
+    """Gives every call its line. `flags`: a list that has something in it once an invalid value was computed."""
 
-    def __init__(
-        self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flagged: Callable[[], bool]
-    ):
+    def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
         self.program, self.live = program, live
-        self.names: dict[str, Any] = {"flagged": flagged}
-        self.fixed: dict[Var, np.ndarray] = dict(state)  # arrays known before the run
+        self.names: dict[str, Any] = {"flags": flags}
+        self.known: dict[int, str] = {}  # id of a value -> its name
+        self.places = Places(program, state)
+        self.fixed, self.base = self.places.fixed, self.places.base
         self.word: dict[Var, str] = {}
         self.lines: list[str] = []
-        self.free: list[np.ndarray] = []
-        self.owner: dict[Var, np.ndarray] = {}  # of a buffered variable: the raw memory
-        self.base: dict[Var, Var] = {}  # of a view: whose memory it sees
-        self.bytes = 0
         self.scalars: list[tuple[Any, str]] = []  # (place, words) of state that is no array of ours
-        self.last = self._last_uses()
 
     def link(self) -> Linked:
         """The function of the program's inputs that computes its results and writes its state."""
@@ -70,6 +54,10 @@ class Linker:
         inputs = [f"i{n}" for n in range(len(given))]
         self.word.update(zip(given, inputs))
         commits = self._commits()
+        states = {
+            call: self.program.state[commits[call.out]] for call in self.program.calls if call.out in commits
+        }
+        self.joint, *self.pieces = joint_update(self.places, {c: self.fixed[v] for c, v in states.items()})
         for n, call in enumerate(self.program.calls):
             if call.out not in commits:
                 self._call(n, call)
@@ -80,28 +68,7 @@ class Linker:
         parameters = [*inputs, *(f"{name}={name}" for name in self.names)]
         text = f"def run({', '.join(parameters)}):\n    {body}\n"
         exec(text, self.names)
-        return Linked(self.names["run"], text, self.bytes, [place for place, _ in self.scalars])
-
-    # ---- who is read until when -------------------------------------------------------------------------
-
-    def _last_uses(self):
-        last: dict[Var, int] = {}
-        for n, call in enumerate(self.program.calls):
-            for v in call.inputs():
-                last[v] = n
-            for out in call.outs:
-                seen = call.args[0] if is_view(call) else call.views.get(out)
-                if type(seen) is Var:
-                    self.base[out] = self.base.get(seen, seen)
-        for v in self.program.outputs():
-            last[v] = len(self.program.calls)
-        for view, base in self.base.items():
-            last[base] = max(last.get(base, -1), last.get(view, -1))
-        return last
-
-    def _dies(self, v, n):
-        base = self.base.get(v, v)
-        return self.last.get(base, n) <= n and base in self.owner
+        return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars])
 
     # ---- state -----------------------------------------------------------------------------------------
 
@@ -122,27 +89,30 @@ class Linker:
 
     def _commit_all(self, commits):
         """The lines that write to the state: after all that reads it, and after all that may give up."""
-        self.lines.append("if flagged(): return None")
+        self.lines.append("if flags: return None")
         if self.program.looks_for_nan:
             self._look_for_nan(commits)
         written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
         in_place, later = [], []
         for n, call in enumerate(self.program.calls):
-            if call.out not in commits:
+            if call.out not in commits or call in self.joint:
                 continue
             old = self.program.state[commits[call.out]]
             if any(self.base.get(v, v) in written and v is not old for v in call.inputs()):
                 self._call(n, call)  # it needs another place's old value
-                later.append(f"{self._name('s', self.fixed[old])}[...] = {self._expression(call.out)}")
+                later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
-                in_place.append((call, self._name("s", self.fixed[old])))
+                in_place.append((call, self._name("b", self.fixed[old])))
+        if self.joint:
+            all_old, all_new = (self._name("b", piece) for piece in self.pieces)
+            later.append(f"{self._function(np.subtract)}({all_old}, {all_new}, {all_old})")
         self.results = [self._kept(v, written) for v in self.program.results]
         for place, v in self.program.writes:
             state = self.program.state[place] if isinstance(place, int) else None
             if state not in self.fixed:
                 self.scalars.append((place, self._kept(v, written)))
             elif v not in commits:
-                later.append(f"{self._name('s', self.fixed[state])}[...] = {self._kept(v, written)}")
+                later.append(f"{self._name('b', self.fixed[state])}[...] = {self._kept(v, written)}")
         self.lines += [*(self._into(call, place) for call, place in in_place), *later]
 
     def _kept(self, v, written):
@@ -167,15 +137,14 @@ class Linker:
                 or v in self.program.inputs
             ):
                 continue
-            self.names["reduce_all"] = np.add.reduce
-            self.lines.append(f"if isnan(reduce_all({self._expression(v)}, None)): return None")
-            self.names["isnan"] = np.isnan
+            total = f"{self._function(np.add.reduce)}({self._expression(v)}, None)"
+            self.lines.append(f"if {self._function(np.isnan)}({total}): return None")
 
     # ---- one call --------------------------------------------------------------------------------------
 
     def _call(self, n, call):
         out = call.out
-        if is_view(call) and self._take_view(call):
+        if is_view(call) and self.places.take_view(call):
             return
         arguments = [self._expression(a) for a in call.args]
         number = self._number(call, arguments)
@@ -184,31 +153,47 @@ class Linker:
             self.lines.append(f"{self.word[out]} = {number}")
         elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
-        elif type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs:
-            place = self._buffer(n, call, reuse=True)
-            self.lines.append(self._into(call, place))
-        elif self._is_product(call):
-            place = self._buffer(n, call, turned=self._turned(call))
-            if self._turned(call):
-                left, right = self._expression(call.args[0]), self._name("s", self.fixed[call.args[1]].T)
-                self.lines.append(f"{right}.dot({left}.T, {self._name('b', self.fixed[out].T)})")
-            else:
-                self.lines.append(f"{arguments[0]}.dot({arguments[1]}, {place})")
+        elif is_elementwise(call):
+            self.places.buffer(n, call, reuse=True)
+            self.lines.append(self._into(call, self._word(out)))
+        elif is_product(call):
+            self._product(n, call)
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
-            place = self._buffer(n, call)
+            self.places.buffer(n, call)
             reduce = self._function(REDUCTIONS[call.function].reduce)
             axis, keep = call.kwargs.get("axis"), call.kwargs.get("keepdims", False)
-            self.lines.append(f"{reduce}({arguments[0]}, {axis!r}, None, {place}, {bool(keep)})")
+            self.lines.append(f"{reduce}({arguments[0]}, {axis!r}, None, {self._word(out)}, {bool(keep)})")
         elif call.function in (np.copy, np.ndarray.astype):
-            place = self._buffer(n, call)
-            self.lines.append(f"copyto({place}, {arguments[0]}, 'unsafe')")
-            self.names["copyto"] = np.copyto
+            self.places.buffer(n, call)
+            self.lines.append(f"{self._function(np.copyto)}({self._word(out)}, {arguments[0]}, 'unsafe')")
         else:
             self._plainly(call, arguments)
-        self._release(n, call)
+        self.places.release(n, call)
+
+    def _product(self, n, call):
+        """left.dot(right, out); the other way round, all three transposed, if that is how they lie in memory."""
+        out, (left, right) = self.places.buffer(n, call), call.args
+        if not out.flags.c_contiguous or (len(left.shape) == 1 and self._lies_turned(right)):
+            out, left, right = out.T, self._transposed(right), self._transposed(left)
+        else:
+            left, right = (self.fixed.get(a, a) if type(a) is Var else a for a in (left, right))
+        dot = self._name("dot", left.dot) if type(left) is np.ndarray else f"{self._array(left)}.dot"
+        self.lines.append(f"{dot}({self._array(right)}, {self._name('b', out)})")
+
+    def _lies_turned(self, a):
+        known = self.fixed.get(a) if type(a) is Var else a
+        return known is not None and known.flags.f_contiguous and not known.flags.c_contiguous
+
+    def _transposed(self, a):
+        """The array's transpose, or the words for it."""
+        known = self.fixed.get(a) if type(a) is Var else a
+        return f"{self._word(a)}.T" if known is None else known.T
+
+    def _array(self, a):
+        return a if type(a) is str else self._name("b", a) if type(a) is np.ndarray else self._word(a)
 
     def _number(self, call, arguments):
-        """The words of a product or reduction to a number, in the quickest way to call it; None for others."""
+        """The words of a call that gives a number, in the quickest way to make it; None for others."""
         if call.function is np.vdot and self._flat_views(call):
             left, right = (self._name("b", view) for view in self._flat_views(call))
             return f"{left}.dot({right})"
@@ -217,6 +202,12 @@ class Linker:
             return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
         if call.function in REDUCTIONS and self._whole(call):
             return f"{self._function(REDUCTIONS[call.function].reduce)}({arguments[0]}, None)"
+        if (
+            call.function in OPERATORS
+            and is_elementwise(call)
+            and all(map(_is_scalar, (*call.args, call.out)))
+        ):
+            return f"{arguments[0]} {OPERATORS[call.function]} {arguments[1]}"
         return None
 
     def _plainly(self, call, arguments):
@@ -238,88 +229,19 @@ class Linker:
 
     def _flat_views(self, call):
         """Both real operands of a vdot as flat views of their buffers, or None."""
-        arrays = [self.fixed.get(a) for a in call.args if type(a) is Var]
-        flat = [
-            a.reshape(-1) for a in arrays if a is not None and a.flags.c_contiguous and a.dtype.kind == "f"
-        ]
-        return flat if len(flat) == 2 else None
-
-    def _is_product(self, call):
-        operands = [a for a in call.args if type(a) is Var]
-        return (
-            call.function in (np.matmul, np.dot)
-            and len(operands) == 2
-            and all(len(v.shape) == 2 and v.dtype == call.out.dtype and v.dtype.char in "fdFD" for v in operands)
-        ) or (
-            call.function is np.dot and len(call.args) == 2 and call.out.is_array
-            and all(len(v.shape) in (1, 2) and v.dtype == call.out.dtype and v.dtype.char in "fdFD" for v in call.args)
-        )  # fmt: skip
-
-    def _take_view(self, call):
-        """Take the view now, if the memory it sees is known; or write the line that takes it."""
-        source = call.args[0]
-        known = self.fixed.get(source) if type(source) is Var else source
-        if not isinstance(known, np.ndarray):
-            return False
-        view = call.function(known, *call.args[1:], **call.kwargs)
-        if not isinstance(view, np.ndarray) or not np.may_share_memory(view, known):
-            return False
-        self.fixed[call.out] = view
-        return True
-
-    # ---- places ----------------------------------------------------------------------------------------
-
-    def _turned(self, call):
-        """Is x wᵀ quicker as (w xᵀ)ᵀ? For few examples and long rows, in float32."""
-        x, w = call.args
-        turned = self.fixed.get(w) if type(x) is type(w) is Var else None
-        if turned is None or not turned.flags.f_contiguous or x.dtype != np.float32 or x in self.fixed:
-            return False
-        return len(x.shape) == 2 and 1 < x.shape[0] <= 16 and x.shape[1] >= 256
-
-    def _buffer(self, n, call, reuse=False, turned=False):
-        out = call.out
-        if reuse:
-            for v in call.inputs():
-                if self._dies(v, n) and self._fits(v, out) and self._only(v, call):
-                    self.owner[out] = self.owner[v]
-                    self.fixed[out] = self.fixed[v]
-                    del self.owner[v]
-                    return self._name("b", self.fixed[out])
-        need = max(1, int(np.prod(out.shape)) * out.dtype.itemsize)
-        fitting = [raw for raw in self.free if need <= raw.nbytes <= 2 * need]
-        if fitting:
-            raw = min(fitting, key=lambda raw: raw.nbytes)
-            self.free = [other for other in self.free if other is not raw]
-        else:
-            raw = np.empty(need, np.uint8)
-            self.bytes += need
-        self.owner[out] = raw
-        array = raw[:need].view(out.dtype)
-        self.fixed[out] = array.reshape(out.shape[::-1]).T if turned else array.reshape(out.shape)
-        return self._name("b", self.fixed[out])
-
-    def _fits(self, v, out):
-        array = self.fixed.get(v)
-        return (
-            array is not None and v in self.owner and array.flags.c_contiguous
-            and array.shape == out.shape and array.dtype == out.dtype
-        )  # fmt: skip
-
-    def _only(self, v, call):
-        """Does the call see this memory through v alone?"""
-        return sum(self.base.get(u, u) is v for u in set(call.inputs())) == 1
-
-    def _release(self, n, call):
-        for v in {self.base.get(v, v) for v in (*call.inputs(), *call.outs)}:
-            if self.last.get(v, -1) <= n and v in self.owner:
-                self.free.append(self.owner.pop(v))
+        arrays: list[Any] = [self.fixed.get(a) for a in call.args if type(a) is Var]
+        if len(arrays) != 2 or any(a is None or a.dtype.kind != "f" for a in arrays):
+            return None
+        for way in (lambda a: a, np.transpose):
+            if all(way(a).flags.c_contiguous for a in arrays):
+                return [way(a).reshape(-1) for a in arrays]
+        return None
 
     # ---- words -----------------------------------------------------------------------------------------
 
     def _word(self, v):
         if v in self.fixed:
-            return self._name("s" if v in self.program.state else "b", self.fixed[v])
+            return self._name("b", self.fixed[v])
         return self.word[v]
 
     def _expression(self, x):
@@ -341,15 +263,18 @@ class Linker:
 
     def _function(self, function):
         name = getattr(function, "__name__", "f")
-        name = name if name.isidentifier() and name not in ("and", "or", "not") else "f"
-        if self.names.setdefault(name, function) is not function:
-            return self._name(name, function)
-        return name
+        return self._name(name if name.isidentifier() else "f", function)
 
     def _name(self, kind, x):
-        for name, value in self.names.items():
-            if value is x:
-                return name
-        name = f"{kind}{len(self.names)}"
-        self.names[name] = x
-        return name
+        """The name of an object that the lines use, one per object; no number or input is called so."""
+        if id(x) not in self.known:
+            name = f"{kind}_{len(self.names)}"
+            self.known[id(x)], self.names[name] = name, x
+        return self.known[id(x)]
+
+
+def _is_scalar(x):
+    """Is it one of NumPy's scalars, or a number?"""
+    if type(x) is Var:
+        return not x.is_array and x.dtype.kind == "f"
+    return type(x) in (int, float) or isinstance(x, np.floating)

@@ -4,30 +4,25 @@ The one idea: the first calls are real, and each is traced. Once two in a row ca
 with the same constants, that program is what the step does, and later calls replay it. What the
 program cannot know is asked at every replay: do the flags, numbers and arrays in reach of the step
 still stand where they stood? If not, the step is traced anew. Read `trace.py` first; `passes.py` says
-what is done to a program, `codegen.py` how it is run.
+what is done to a program, `replay.py` how it is run.
 """
 
 import functools
 import importlib
 import os
-import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import message
 from ..graph import AMBIENT, UPSTAIRS
-from ..views import leased, root_of
-from ..writes import unshare
-from .codegen import Linker
-from .passes import PASSES, generators, optimized
+from .guards import MISSED, quick
+from .passes import PASSES
+from .replay import Replay, without
 from .source import Named, source
-from .state import guard
 from .trace import Signature, Trace, store, tracing
 from .tracer import Untraceable
 
@@ -35,120 +30,6 @@ TRACES = 4
 """Calls that are traced at most until two agree."""
 PROGRAMS = 16
 """Programs (for shapes, dtypes, flags) that are kept."""
-
-
-class Replay:
-    """A program that two traces agreed on, bound to its state."""
-
-    def __init__(self, trace: Trace, passes):
-        self.trace = trace
-        self.holds = guard(trace.plain, trace.sizes)
-        self.invalid = False
-        self.idle = [slot for slot in _idle_gradients(trace)]
-        self.program = optimized(_without(trace, self.idle), passes)
-        self.generators = [rng for call in self.program.calls for rng in generators(call)]
-        self.written = {place for place, _ in self.program.writes if isinstance(place, int)}
-        self.link()
-
-    def link(self) -> None:
-        """Bind the program to the arrays that stand in the slots now."""
-        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
-        slots = list(zip(self.program.state, self.trace.slots, range(len(self.trace.slots))))
-        for slot in self.idle:
-            slot.put(None)  # a gradient that the step itself does not read is not computed
-        fixed, self.tensors, self.owned, live = {}, [], [], []
-        for v, slot, n in slots:
-            if slot in self.idle or (v not in used and n not in self.written):
-                continue
-            if n in self.written and slot.kind == "data":
-                unshare(slot.owner)
-            array = slot.get()
-            if slot.kind == "data" and type(array) is np.ndarray:
-                self.tensors.append((slot.owner, weakref.ref(array)))
-                fixed[v] = array.view()
-            elif n in self.written and type(array) is np.ndarray:
-                slot.put(array.copy())  # ours to write to
-                fixed[v] = slot.get()
-                self.owned.append((slot, fixed[v]))
-            else:
-                live.append((v, slot))
-            del array
-        self.live = [slot for _, slot in live]
-        self.kinds = [(v.shape, v.dtype) for v, _ in live]
-        self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
-        self.linked = Linker(self.program, fixed, [v for v, _ in live], lambda: self.invalid).link()
-        self.run = np.errstate(all="ignore", invalid="call", call=self.note)(self.linked.run)
-        self.bound = _quickly_bound(self.tensors, self.roots)
-        places = {slot.place: slot for slot in self.trace.written}
-        self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
-
-    def note(self, kind, flag):
-        """NumPy calls this when an invalid value, such as 0 · ∞, is computed."""
-        self.invalid = True
-
-    def __call__(self, arrays):
-        """The values of the step's results, or None if only an eager call can be right."""
-        if not (self.bound() and all([slot.get() is array for slot, array in self.owned])):
-            self.link()
-        if self.live:
-            live = [slot.get() for slot in self.live]
-            if [(a.shape, a.dtype) for a in live] != self.kinds:
-                return None
-            arrays = [*arrays, *live]
-        self.invalid = False
-        before = [(rng, rng.bit_generator.state) for rng in self.generators]
-        found = self.run(*arrays)
-        if found is not None:
-            for slot, value in zip(self.others, found[1]):
-                slot.put(value)
-            return found[0]
-        for rng, state in before:
-            rng.bit_generator.state = state
-        return None
-
-
-def _quickly_bound(tensors, roots):
-    """Do the Tensors have the arrays that the program was bound to, none of them needed by a graph that was kept?"""
-    names: dict[str, Any] = {"holders": sys.getrefcount}
-    tests = []
-    for n, (tensor, data) in enumerate(tensors):
-        names |= {f"t{n}": tensor, f"d{n}": data}
-        tests.append(f"t{n}._data is d{n}()")
-    for n, root in enumerate(roots):
-        names[f"r{n}"] = root
-        tests.append(f"holders(r{n}._data) <= alone and not r{n}._alias")
-    names["alone"], names["probe"] = 0, Probe()
-    exec("def references():\n    return holders(probe._data)\n", names)
-    names["alone"] = names["references"]()
-    parameters = ", ".join(f"{name}={name}" for name in names)
-    exec(f"def bound({parameters}):\n    return {' and '.join(tests) or True}\n", names)
-    quick = names["bound"]
-    return lambda: quick() or (all(t._data is d() for t, d in tensors) and not any(map(leased, roots)))
-
-
-class Probe:
-    """An object with an array of which nobody else knows, as a Tensor is."""
-
-    def __init__(self):
-        self._data = np.empty(1)
-
-
-def _idle_gradients(trace):
-    """The slots of gradients that the step sets and does not read."""
-    read = {v for call in trace.program.calls for v in call.inputs()} | set(trace.program.results)
-    for n, slot in enumerate(trace.slots):
-        if slot.kind == "grad" and trace.program.state[n] not in read:
-            yield slot
-    for slot in trace.written:
-        if slot.kind == "grad" and slot.place not in {s.place for s in trace.slots}:
-            yield slot
-
-
-def _without(trace, idle):
-    places = {slot.place for slot in idle}
-    numbers = {n for n, slot in enumerate(trace.slots) if slot.place in places}
-    writes = [(place, v) for place, v in trace.program.writes if place not in places and place not in numbers]
-    return replace(trace.program, writes=writes)
 
 
 class Compiled:
@@ -167,8 +48,17 @@ class Compiled:
         self._replays: dict[Any, Replay] = {}
         self._latest: dict[Any, tuple[int, Trace]] = {}
         self._eager: set = set()
+        self._quick: Callable[[tuple], Any] = _never
 
     def __call__(self, *args, **kwargs):
+        if not kwargs:
+            found = self._quick(args)
+            if found is not MISSED:
+                return found
+        return self._carefully(args, kwargs)
+
+    def _carefully(self, args, kwargs):
+        """What a call comes to that a quick replay is not known to be right for."""
         ambient = AMBIENT.get()
         if ambient.run is not None or ambient.level or tracing():
             return self.step(
@@ -191,13 +81,24 @@ class Compiled:
                 return self._traced(key, args, kwargs)
             if not replay.holds():
                 del self._replays[key]
+                self._quick = _never
                 return self._traced(key, args, kwargs)
             found = self._checked(replay, arrays, args, kwargs) if self.check else replay(arrays)
             if found is None:
                 self.stats["eager"] += 1
                 return self.step(*args, **kwargs)
             self.stats["replays"] += 1
+            self._quick = self._quickly(replay, args, kwargs)
             return replay.trace.returned(found)
+
+    def _quickly(self, replay, args, kwargs):
+        """The quick way to replay this program again."""
+        plain = not kwargs and all(type(a) is np.ndarray for a in args)
+        if not plain or self.check or replay.generators or replay.others:
+            return _never
+        if replay.quick is None:
+            replay.quick = quick(replay, self._lock, self.stats)
+        return replay.quick
 
     def _traced(self, key, args, kwargs):
         """The value of the step, which is traced; if two traces agree, their program is replayed from now on."""
@@ -271,14 +172,14 @@ class Compiled:
     def programs(self):
         """The latest program before the passes and after them; what has a name, such as W2 or z2, bears it."""
         replay = self._last()
-        before = _without(replay.trace, replay.idle)
+        before = without(replay.trace, replay.idle)
         Named(replay.trace, before)
         return before, replay.program
 
     def source(self) -> str:
         """The latest program as a module of plain NumPy: the step, with names of the user's and the book's."""
         replay = self._last()
-        return source(self.__name__, Named(replay.trace, _without(replay.trace, replay.idle)))
+        return source(self.__name__, Named(replay.trace, without(replay.trace, replay.idle)))
 
     def save(self, file: str | os.PathLike) -> None:
         """Write `.source()` into a file, which runs with NumPy alone."""
@@ -299,6 +200,11 @@ class Compiled:
                 )
             )
         return next(reversed(self._replays.values()))
+
+
+def _never(args):
+    """There is no quick way."""
+    return MISSED
 
 
 def _disagreement(name, differs):

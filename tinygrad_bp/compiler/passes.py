@@ -1,128 +1,19 @@
-"""What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
+"""What makes a program quicker and computes the same numbers up to rounding; and all passes in their order.
 
+Each pass is one function, Program to Program. Read `places.py` next.
+"""
+
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..primitive import Primitive
-from .program import Call, Program, Var, flat, mapped
-from .tracer import Tracer, Untraceable
+from .program import Call, Program, Var
+from .shorter import common, dead_code, folded, inlined, new_var, renamed, sample, straight, transposes
 
-
-def dead_code(program: Program) -> Program:
-    """Without calls whose results nobody reads."""
-    needed, kept = set(program.outputs()), []
-    for call in reversed(program.calls):
-        if any(v in needed for v in call.outs):
-            needed.update(call.inputs())
-            kept.append(call)
-    return replace(program, calls=kept[::-1])
-
-
-def inlined(program: Program) -> Program:
-    """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        inner = _spelled_out(call) if isinstance(call.function, Primitive) and not generators(call) else None
-        if inner is None:
-            calls.append(call)
-        else:
-            found, out = inner
-            calls += found
-            new[call.out] = out
-    return _renamed(replace(program, calls=calls), new)
-
-
-def generators(call: Call) -> list:
-    """What the call draws random numbers from, others each time."""
-    return [x for x in flat((call.args, call.kwargs)) if isinstance(x, np.random.Generator)]
-
-
-def _spelled_out(call):
-    """(calls, result) of a primitive's body, traced on values of the right shapes, or None."""
-    sketch = Program(count=call.out.number * 1000 + 10**6)
-    stand_ins = {v: Tracer(sketch, _sample(v), v) for v in call.inputs()}
-
-    def given(x):
-        return mapped(x, stand_ins.get)
-
-    try:
-        with np.errstate(all="ignore"):
-            y = call.function.__wrapped__(*given(call.args), **given(call.kwargs))
-    except (Untraceable, AttributeError, TypeError, ValueError):
-        return None
-    if type(y) is not Tracer or (y.shape, y.dtype) != (call.out.shape, call.out.dtype):
-        return None
-    return sketch.calls, y.variable
-
-
-def _sample(v):
-    return np.ones(v.shape, v.dtype) if v.is_array else v.dtype.type(1)
-
-
-def folded(program: Program) -> Program:
-    """With calls on constants alone computed now."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        if call.inputs() or call.several or not _small(call.out):
-            calls.append(call)
-            continue
-        function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
-        with np.errstate(all="ignore"):
-            new[call.out] = function(*call.args, **call.kwargs)
-    return _renamed(replace(program, calls=calls), new)
-
-
-def _small(v):
-    return int(np.prod(v.shape)) <= 1
-
-
-def common(program: Program) -> Program:
-    """With calls that were made before, on the same arguments, not made again."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    known: dict[Any, Call] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        key = _key((call.function, call.args, call.kwargs))
-        if key in known and not generators(call):
-            new.update(zip(call.outs, known[key].outs))
-        else:
-            known[key] = call
-            calls.append(call)
-    return _renamed(replace(program, calls=calls), new)
-
-
-def _key(x):
-    if isinstance(x, (tuple, list)):
-        return (type(x), *map(_key, x))
-    if isinstance(x, dict):
-        return tuple((k, _key(v)) for k, v in x.items())
-    if isinstance(x, slice):
-        return ("slice", _key((x.start, x.stop, x.step)))
-    if isinstance(x, (np.ndarray, np.generic)):
-        return (x.dtype.str, x.shape, x.tobytes()) if x.size < 64 else id(x)
-    return (type(x), repr(x)) if isinstance(x, (int, float, complex, str, bytes)) else id(x)
-
-
-def _renamed(program, new):
-    """The program, with results and writes under their new names."""
-
-    def name(v):
-        while type(v) is Var and v in new:
-            v = new[v]
-        return v
-
-    return replace(
-        program,
-        results=[name(v) for v in program.results],
-        writes=[(place, name(v)) for place, v in program.writes],
-    )
+SMALL = 1024
+"""Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
 
 
 def scalars(program: Program) -> Program:
@@ -143,16 +34,63 @@ def _is_number(x):
 
 
 def products(program: Program) -> Program:
-    """With sums over the first axis of a matrix as a product with ones, and doubled values as 2 x."""
+    """With sums over an axis of a matrix as a product with ones."""
     calls = []
     for call in program.calls:
         v: Any = call.args[0] if call.args else None
         is_sum = call.function in (np.sum, np.add.reduce) and type(v) is Var and len(v.shape) == 2
         axis = call.kwargs.get("axis", call.args[1] if len(call.args) > 1 else None)
-        if is_sum and axis in (0, (0,)) and not call.kwargs.get("keepdims") and v.dtype.char in "fd":
-            call = Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
+        if (
+            is_sum
+            and v.dtype.char in "fd"
+            and v.dtype == call.out.dtype
+            and axis in (0, 1, -1, (0,), (1,), (-1,))
+        ):
+            call = _with_ones(call, v, axis in (0, (0,))) or call
         calls.append(call)
     return replace(program, calls=calls)
+
+
+def _with_ones(call, v, down):
+    """The sum of v's columns, or rows, as a product; None where that is none."""
+    keep = bool(call.kwargs.get("keepdims"))
+    if set(call.kwargs) - {"axis", "keepdims"} or (keep and down):
+        return None
+    if down:
+        return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
+    ones = np.ones((v.shape[1], 1) if keep else v.shape[1], v.dtype)
+    return Call(np.dot, (v, ones), {}, call.outs)
+
+
+def relus(program: Program) -> Program:
+    """With max(x, 0) as x · (x > 0) if backward asks for that mask anyway: np.maximum is slower than both."""
+    made = {call.out: call for call in program.calls if not call.several}
+    wanted = {call.args[0] for call in program.calls if _compares_with_0(call, np.greater)}
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    mask: dict[Var, Var] = {}
+    for call in program.calls:
+        call = call.replaced(new)
+        if (
+            call.out in wanted
+            and _compares_with_0(call, np.maximum)
+            and _floats(call)
+            and call.args[0] in made
+        ):
+            x = call.args[0]
+            mask[call.out] = Var(call.out.number, np.broadcast_to(np.True_, x.shape))
+            calls.append(Call(np.greater, (x, 0), {}, (mask[call.out],)))
+            call = Call(np.multiply, (x, mask[call.out]), {}, call.outs)
+        elif _compares_with_0(call, np.greater) and call.args[0] in mask:
+            new[call.out] = mask[call.args[0]]
+            continue
+        calls.append(call)
+    return renamed(replace(program, calls=calls), new)
+
+
+def _compares_with_0(call, function):
+    zero = call.args[-1] if call.function is function and len(call.args) == 2 and not call.kwargs else None
+    return zero is not None and type(call.args[0]) is Var and _is_number(zero) and zero == 0
 
 
 def scaled(program: Program) -> Program:
@@ -259,10 +197,10 @@ def _with_rates(program, factor):
         calls.append(call.replaced(new))
         v = call.out
         if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
-            scaled = Var(v.number, _sample(v))
+            scaled = new_var(v, v.shape) if v.is_array else Var(v.number, sample(v))
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
-    return dead_code(_renamed(replace(program, calls=calls), new))
+    return dead_code(renamed(replace(program, calls=calls), new))
 
 
 def masks(program: Program) -> Program:
@@ -275,7 +213,7 @@ def masks(program: Program) -> Program:
             if len(truth) == 1 and call.out.dtype.kind == "f":
                 (v,) = truth
                 if v not in floats:
-                    floats[v] = Var(v.number, np.empty(v.shape, call.out.dtype))
+                    floats[v] = new_var(call.out, v.shape)
                     calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
                 if floats[v].dtype == call.out.dtype:
                     call = call.replaced({v: floats[v]})
@@ -283,7 +221,63 @@ def masks(program: Program) -> Program:
     return replace(program, calls=calls)
 
 
-PASSES = (inlined, dead_code, folded, common, scaled, products, rates, masks, scalars, dead_code)
+def biases(program: Program) -> Program:
+    """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
+    calls: list[Call] = []
+    for call in program.calls:
+        z, b = _matrix_and_row(call)
+        if z is not None:
+            row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
+            calls.append(Call(np.reshape, (b, row.shape), {}, (row,)))
+            calls.append(Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,)))
+            call = Call(np.add, (z, rows), {}, call.outs)
+        calls.append(call)
+    return replace(program, calls=calls)
+
+
+def _matrix_and_row(call):
+    """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
+    if (
+        call.function is np.add
+        and all(type(v) is Var for v in call.args)
+        and not call.kwargs
+        and _floats(call)
+    ):
+        for z, b in (call.args, call.args[::-1]):
+            small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
+            if small and b.shape == z.shape[1:] and b.is_array:
+                return z, b
+    return None, None
+
+
+def signs(program: Program) -> Program:
+    """With −(z + c b), c a constant, as (−c) b − z: the same to the last bit, and a call less."""
+    uses = [v for call in program.calls for v in call.inputs()] + program.outputs()
+    made = {call.out: n for n, call in enumerate(program.calls) if not call.several}
+    calls = list(program.calls)
+    for n, call in enumerate(calls):
+        total = made.get(call.args[0]) if call.function is np.negative and type(call.args[0]) is Var else None
+        if total is None or calls[total].function is not np.add or not _floats(call):
+            continue
+        z, rows = calls[total].args
+        product = made.get(rows) if type(rows) is Var else None
+        once = uses.count(rows) == uses.count(call.args[0]) == 1
+        if (
+            once
+            and product is not None
+            and calls[product].function is np.dot
+            and isinstance(calls[product].args[0], np.ndarray)
+        ):
+            c, b = calls[product].args
+            calls[product] = Call(np.dot, (-c, b), {}, (rows,))
+            calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
+    return dead_code(replace(program, calls=calls))
+
+
+PASSES = (
+    inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
+    biases, signs, scalars, dead_code,
+)  # fmt: skip
 
 
 def optimized(program: Program, passes=PASSES) -> Program:

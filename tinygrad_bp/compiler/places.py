@@ -1,0 +1,178 @@
+"""Where each array of a program stands in memory.
+
+The one idea: all shapes are known, so each value gets its place before the first replay: the buffer of
+an operand that is not read again, a buffer that has become free, or a new one, which begins where a
+cache line does. Products give an array either way round for the same price, so what is elementwise
+around a product that is quicker the other way round is kept that way, too. Read `codegen.py` next.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+from .program import Call, Program, Var
+
+LINE = 64
+"""Bytes of a cache line, and of the widest register."""
+VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
+                   np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
+
+
+def is_view(call: Call) -> bool:
+    """May the result share memory with the first argument?"""
+    if call.function is operator.getitem:
+        parts = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+        return all(
+            part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts
+        )
+    return call.function in VIEWS
+
+
+def is_elementwise(call: Call) -> bool:
+    """Is it a plain call of a ufunc?"""
+    return type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs
+
+
+def is_product(call: Call) -> bool:
+    """Is it a product of two arrays that BLAS makes, into an array?"""
+    if call.function not in (np.matmul, np.dot) or len(call.args) != 2 or not call.out.is_array:
+        return False
+    lengths = (1, 2) if call.function is np.dot else (2,)
+    return (
+        all(
+            type(v) in (Var, np.ndarray) and len(v.shape) in lengths and v.dtype == call.out.dtype
+            for v in call.args
+        )
+        and call.out.dtype.char in "fdFD"
+    )
+
+
+def aligned(count: int) -> np.ndarray:
+    """So many bytes, of which the first begins a cache line."""
+    raw = np.empty(count + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + count]
+
+
+class Places:
+    """`fixed`, Var -> its array, for all that is known before a run; and the memory behind it."""
+
+    def __init__(self, program: Program, state: dict[Var, np.ndarray]):
+        self.program = program
+        self.fixed: dict[Var, np.ndarray] = dict(state)
+        self.owner: dict[Var, np.ndarray] = {}  # of a buffered variable: the raw memory
+        self.base: dict[Var, Var] = {}  # of a view: whose memory it sees
+        self.free: list[np.ndarray] = []
+        self.kept: dict[Var, np.ndarray] = {}  # places that are kept for one variable
+        self.bytes = 0
+        self.last = self._last_uses()
+        self.turned = turned(program, self.fixed)
+
+    def _last_uses(self):
+        last: dict[Var, int] = {}
+        for n, call in enumerate(self.program.calls):
+            for v in call.inputs():
+                last[v] = n
+            for out in call.outs:
+                seen = call.args[0] if is_view(call) else call.views.get(out)
+                if type(seen) is Var:
+                    self.base[out] = self.base.get(seen, seen)
+        for v in self.program.outputs():
+            last[v] = len(self.program.calls)
+        for view, base in self.base.items():
+            last[base] = max(last.get(base, -1), last.get(view, -1))
+        return last
+
+    def take_view(self, call) -> bool:
+        """Take the view now, if the memory it sees is known."""
+        source = call.args[0]
+        known = self.fixed.get(source) if type(source) is Var else source
+        if not isinstance(known, np.ndarray):
+            return False
+        view = call.function(known, *call.args[1:], **call.kwargs)
+        if not isinstance(view, np.ndarray) or not np.may_share_memory(view, known):
+            return False
+        self.fixed[call.out] = view
+        return True
+
+    def buffer(self, n, call, reuse=False) -> np.ndarray:
+        """The array that the n-th call writes its result into; `reuse`: an operand's, if that dies here."""
+        out = call.out
+        if out in self.kept:
+            self.fixed[out] = self.kept[out]
+            return self.fixed[out]
+        if reuse:
+            for v in call.inputs():
+                if self._dies(v, n) and self._fits(v, out) and self._only(v, call):
+                    self.owner[out] = self.owner.pop(v)
+                    self.fixed[out] = self.fixed[v]
+                    return self.fixed[out]
+        need = max(1, math.prod(out.shape) * out.dtype.itemsize)
+        fitting = [raw for raw in self.free if need <= raw.nbytes <= 2 * need]
+        if fitting:
+            raw = min(fitting, key=lambda raw: raw.nbytes)
+            self.free = [other for other in self.free if other is not raw]
+        else:
+            raw = aligned(need)
+            self.bytes += need
+        self.owner[out] = raw
+        array = raw[:need].view(out.dtype)
+        self.fixed[out] = array.reshape(out.shape[::-1]).T if out in self.turned else array.reshape(out.shape)
+        return self.fixed[out]
+
+    def release(self, n, call) -> None:
+        """Nobody reads these after the n-th call: their memory is free."""
+        for v in {self.base.get(v, v) for v in (*call.inputs(), *call.outs)}:
+            if self.last.get(v, -1) <= n and v in self.owner:
+                self.free.append(self.owner.pop(v))
+
+    def _dies(self, v, n):
+        base = self.base.get(v, v)
+        return self.last.get(base, n) <= n and base in self.owner
+
+    def _fits(self, v, out):
+        array = self.fixed.get(v)
+        if array is None or v not in self.owner or (array.shape, array.dtype) != (out.shape, out.dtype):
+            return False
+        return array.flags.f_contiguous if out in self.turned else array.flags.c_contiguous
+
+    def _only(self, v, call):
+        """Does the call see this memory through v alone?"""
+        return sum(self.base.get(u, u) is v for u in set(call.inputs())) == 1
+
+
+def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
+    """The matrices that are kept transposed in memory.
+
+    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ. What is elementwise around it goes with
+    it, unless something there is given, or made by what writes one way round only.
+    """
+    made = {call.out: call for call in program.calls if not call.several}
+    alike: dict[Var, list[Var]] = {}
+    for call in program.calls:
+        if is_elementwise(call) and not call.several and len(call.out.shape) == 2:
+            around = [v for v in (*call.inputs(), call.out) if v.shape == call.out.shape]
+            for v in around:
+                alike.setdefault(v, []).extend(around)
+    found: set[Var] = set()
+    for call in program.calls:
+        if is_product(call) and call.out not in found and _quicker_turned(call, made, fixed):
+            group, new = {call.out}, [call.out]
+            while new:
+                fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
+                new = list(dict.fromkeys(fresh))
+                group.update(new)
+            free = all(v in made and (is_elementwise(made[v]) or is_product(made[v])) for v in group)
+            found |= group if free else {call.out}
+    return found
+
+
+def _quicker_turned(call, made, fixed):
+    """Is it x wᵀ, w a parameter, for few examples and long rows?"""
+    x, w = call.args
+    turn = made.get(w) if type(w) is Var else None
+    w = turn.args[0] if turn is not None and turn.function is np.transpose and len(turn.args) == 1 else None
+    if w not in fixed or not fixed[w].flags.c_contiguous or type(x) is not Var or x in fixed:
+        return False
+    return len(x.shape) == 2 and 1 < x.shape[0] <= 16 and x.shape[1] >= 256

@@ -1,0 +1,142 @@
+"""A program that is run again and again on the state of the step as it stands now.
+
+The one idea: arrays that stay where they are (parameters, velocities) are bound to the program once,
+others are read at every replay. A replay that meets an invalid value has written nothing yet and
+gives up. Read `jit.py` next.
+"""
+
+import contextvars
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..views import leased, root_of
+from ..writes import unshare
+from .arena import settle
+from .codegen import Linker
+from .guards import Questions
+from .passes import optimized
+from .shorter import generators
+from .state import unchanged
+from .trace import Trace
+
+
+class Replay:
+    """A program that two traces agreed on, bound to its state."""
+
+    def __init__(self, trace: Trace, passes):
+        self.trace = trace
+        self.same = Questions().plain(trace.plain, trace.sizes).function()
+        self.flags: list = []
+        self.idle = [slot for slot in _idle_gradients(trace)]
+        self.program = optimized(without(trace, self.idle), passes)
+        self.generators = [rng for call in self.program.calls for rng in generators(call)]
+        self.written = {place for place, _ in self.program.writes if isinstance(place, int)}
+        self.link()
+
+    def link(self) -> None:
+        """Bind the program to the arrays that stand in the slots now."""
+        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
+        slots = list(zip(self.program.state, self.trace.slots, range(len(self.trace.slots))))
+        for slot in self.idle:
+            slot.put(None)  # a gradient that the step itself does not read is not computed
+        parameters = [t.owner for _, t, n in slots if n in self.written and t.kind == "data"]
+        self.roots = [root_of(t) for t in parameters]
+        for root in self.roots:
+            unshare(root)
+        if parameters:
+            settle(parameters)
+        fixed, self.tensors, self.owned, live = {}, [], [], []
+        for v, slot, n in slots:
+            if slot in self.idle or (v not in used and n not in self.written):
+                continue
+            array = slot.get()
+            if slot.kind == "data" and type(array) is np.ndarray:
+                self.tensors.append((slot.owner, weakref.ref(array)))
+                fixed[v] = array.view()
+            elif n in self.written and type(array) is np.ndarray:
+                slot.put(array.copy())  # ours to write to
+                fixed[v] = slot.get()
+                self.owned.append((slot, fixed[v]))
+            else:
+                live.append((v, slot))
+            del array
+        self.quick: Any = None
+        self.linked = Linker(self.program, fixed, [v for v, _ in live], self.flags).link()
+        self.live, self.enter = live, self._entrance()
+        self.bound = Questions().bound(self.tensors, self.roots, self.owned).function()
+        places = {slot.place: slot for slot in self.trace.written}
+        self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
+
+    def _entrance(self):
+        """enter(run, *arrays) is run(*arrays) where NumPy warns of nothing and notes what is invalid."""
+        flags = self.flags  # alone: what errstate calls is out of the cyclic collector's sight
+        quiet = np.errstate(all="ignore", invalid="call", call=lambda kind, _: flags.append(kind))
+        if not all(_is_numpy(call.function) for call in self.program.calls):  # it may look at its context
+            return quiet(lambda run, *arrays: run(*arrays))
+        context = contextvars.Context()
+        context.run(quiet.__enter__)  # once for all replays, which is cheaper
+        return context.run
+
+    def holds(self) -> bool:
+        """Do all flags and numbers in reach stand where they stood, and nothing else?"""
+        try:
+            if self.same():
+                return True
+        except (LookupError, ValueError):
+            return False
+        trace = self.trace
+        return all(len(owner) == size for owner, size in trace.sizes) and all(
+            unchanged(slot, value) for slot, value in trace.plain
+        )
+
+    def _still_bound(self):
+        """`bound`, where a root has views: none of their arrays may be needed by a graph that was kept."""
+        return (
+            all(t._data is d() for t, d in self.tensors) and not any(map(leased, self.roots))
+            and all(slot.get() is array for slot, array in self.owned)
+        )  # fmt: skip
+
+    def __call__(self, arrays):
+        """The values of the step's results, or None if only an eager call can be right."""
+        if not (self.bound() or self._still_bound()):
+            self.link()
+        live = [slot.get() for _, slot in self.live]
+        if [(a.shape, a.dtype) for a in live] != [(v.shape, v.dtype) for v, _ in self.live]:
+            return None
+        before = [(rng, rng.bit_generator.state) for rng in self.generators]
+        self.flags.clear()
+        found = self.enter(self.linked.run, *arrays, *live)
+        self.flags.clear()
+        if found is not None:
+            for slot, value in zip(self.others, found[1]):
+                slot.put(value)
+            return found[0]
+        for rng, state in before:
+            rng.bit_generator.state = state
+        return None
+
+
+def _is_numpy(function):
+    return (getattr(function, "__module__", None) or "numpy").partition(".")[0] in ("numpy", "_operator")
+
+
+def _idle_gradients(trace):
+    """The slots of gradients that the step sets and does not read."""
+    read = {v for call in trace.program.calls for v in call.inputs()} | set(trace.program.results)
+    for n, slot in enumerate(trace.slots):
+        if slot.kind == "grad" and trace.program.state[n] not in read:
+            yield slot
+    for slot in trace.written:
+        if slot.kind == "grad" and slot.place not in {s.place for s in trace.slots}:
+            yield slot
+
+
+def without(trace, idle):
+    """The trace's program, which does not write to the slots in `idle`."""
+    places = {slot.place for slot in idle}
+    numbers = {n for n, slot in enumerate(trace.slots) if slot.place in places}
+    writes = [(place, v) for place, v in trace.program.writes if place not in places and place not in numbers]
+    return replace(trace.program, writes=writes)
