@@ -99,6 +99,9 @@ class Derivation:
         self._hidden: set[int] = {id(n) for n in names.nodes if self._is_inline(n)}
         self.forward = [step for node in names.nodes if (step := self._forward(node))]
         self.backward = self._backward()
+        self.leaves = self._leaves()
+        seen = [*names.nodes, *self.leaves]
+        self.cotangents = {id(one): one.cotangent for one in seen}  # the record may go on after us
         self.gradients = {names.of(s).text(): f"d{names.of(s).code}" for s in self._leaves()}
 
     def _leaves(self):
@@ -126,7 +129,7 @@ class Derivation:
 
     def _backward(self):
         names, steps = self.names, []
-        seed = Step(self.end, "dC", [parse(repr(float(self.end.cotangent)))], CHAIN, [])
+        seed = Step(self.end, "dC", [parse(repr(float(np.asarray(self.end.cotangent))))], CHAIN, [])
         for seen in [*reversed(names.nodes[:-1]), *self._leaves()]:
             if seen.cotangent is None:
                 continue
@@ -148,7 +151,8 @@ class Derivation:
     def _share(self, node, i):
         if node.contributions[i] is None or node.op == "pick":
             return None
-        tree = substituted(substituted(self.names.share(node, i), self._pulled), self._inline)
+        share: Any = self.names.share(node, i)
+        tree = substituted(substituted(share, self._pulled), self._inline)
         return self._summed(_simple(tree), node.parents[i], node)
 
     def _parts(self, seen):
@@ -232,7 +236,11 @@ class Derivation:
         return f"{name} {shape}" + (f"  {named}: {TITLES.get(named, '')}" if named else "") + many
 
     def _value(self, step):
-        value = step.seen.value if step.target[0] != "d" or step in self.forward else step.seen.cotangent
+        value = (
+            step.seen.value
+            if step.target[0] != "d" or step in self.forward
+            else self.cotangents[id(step.seen)]
+        )
         return (
             style.short(np.array2string(np.asarray(value), precision=4, separator=", "), 400)
             if self.numbers and not isinstance(value, (list, tuple))
@@ -350,7 +358,10 @@ def explain(loss: Any, *args: Any, numbers: bool = False, net: Any = None) -> De
     if seen.cotangent is not None:
         return Derivation(seen, numbers, net)
     sweep({node: np.ones((), seen.dtype)}, True, Watch())
-    return Derivation(seen, numbers, net)
+    derivation = Derivation(seen, numbers, net)
+    for one in (*derivation.names.nodes, *derivation.leaves):  # the record as it was: backward may yet come
+        one.cotangent, one.contributions = None, [None] * len(one.parents)
+    return derivation
 
 
 def _observed(f: Callable, args: tuple) -> Any:
