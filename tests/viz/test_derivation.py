@@ -1,7 +1,11 @@
 """The printed lines, run by NumPy, give the engine's gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tinygrad_bp.nn import functional as F
@@ -77,3 +81,24 @@ def test_text_of_the_users_is_escaped():
     with bp.observe():
         loss = np.sum(np.exp(x))
     assert "<script>" not in bp.explain(loss, numbers=True).html()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    m=st.integers(1, 4),
+    activation=st.sampled_from([np.tanh, F.sigmoid, F.softplus]),
+)
+def test_drawn_nets(sizes, m, activation):
+    rng = np.random.default_rng(0)
+    layers = [bp.nn.Linear(a, b, rng=rng, dtype=np.float64) for a, b in itertools.pairwise(sizes)]
+    net = bp.nn.Sequential(*itertools.chain.from_iterable((layer, activation) for layer in layers))
+    x, y = rng.normal(size=(m, sizes[0])), rng.uniform(size=(m, sizes[-1]))
+    derivation = bp.explain(lambda: F.mse_loss(net(x), y))
+    names = dict(derivation.inputs)
+    exec(derivation.source(), names)
+    assert len(derivation.leaves) == 2 * len(layers)
+    for leaf in derivation.leaves:
+        got, wanted = names[f"d{derivation.names.of(leaf).code}"], derivation.cotangents[id(leaf)]
+        assert got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
