@@ -38,7 +38,7 @@ BODY, SCRIPT, TITLE = 14, 11, 18
 
 PAGE = {**style.GRAPH, "layout": "neato", "inputscale": "72", "outputorder": "edgesfirst", "pad": "0.07"}
 WORDS = {"shape": "plain"}
-QUIET = {"shape": "ellipse", "style": "filled", "fillcolor": "white", "color": style.VALUE_EDGE, "margin": "0",
+QUIET = {"shape": "ellipse", "style": "filled", "fillcolor": style.PAPER, "color": style.VALUE_EDGE, "margin": "0",
          "fontcolor": style.MUTED, "fixedsize": "true", "width": f"{NEURON / 72:.3f}", "height": f"{TALL / 72:.3f}"}  # fmt: skip
 LIT = {**QUIET, "color": style.INK, "fontcolor": style.INK, "penwidth": "2.2"}
 PARAMETER = {**LIT, "fillcolor": style.PARAMETER_FILL, "color": style.PARAMETER_EDGE}
@@ -47,7 +47,7 @@ PASSED = {**LIT, "color": style.GRADIENT, "penwidth": "1"}
 COST = {**style.RESULT, "margin": "0.1,0.06"}
 COST_CHANGED = {**COST, "fillcolor": style.OP_FILL, "color": style.GRADIENT}
 FIXED = {**style.CONSTANT, "margin": "0.1,0.06"}
-TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": "white", "margin": "0.055,0.01"}
+TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": style.PAPER, "margin": "0.055,0.01"}
 FAINT = {"color": style.LAYER_EDGE, "arrowhead": "none"}
 """Attributes of Graphviz."""
 
