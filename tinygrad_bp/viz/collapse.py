@@ -51,6 +51,17 @@ def fitting(vertices: list[Vertex], depth: int | None, max_nodes: int) -> list[V
     return shown
 
 
+def without_constants(vertices: list[Vertex]) -> list[Vertex]:
+    """The vertices but for the constants, such as data and masks."""
+    kept = [v for v in vertices if v.kind != "constant"]
+    for i, v in enumerate(kept):
+        edges = list(itertools.zip_longest(v.parents, v.contributions))
+        v.index = i
+        v.parents = [p for p, _ in edges if p.kind != "constant" or p.inline]
+        v.contributions = [share for p, share in edges if p.kind != "constant" or p.inline]
+    return kept
+
+
 def levels(path: str | None) -> list[str]:
     """The steps of a module's path; a place in a list belongs to the list.
 

@@ -86,9 +86,10 @@ FRAME = {
 MARK = {"style": "invis", "shape": "point", "width": "0", "height": "0", "label": ""}
 UNSEEN = {"style": "invis"}
 LIT = {"penwidth": "2.5", "fontname": FONT, "fontsize": "14", "fontcolor": INK}
+WORDS = {"fontname": FONT, "fontsize": "14", "fontcolor": GRADIENT}
 """Attributes of Graphviz."""
 
-LONGEST_NAME, LONGEST_OP = 24, 20
+LONGEST_NAME, LONGEST_OP, LONGEST_TITLE = 24, 20, 34
 
 SYMBOLS = {
     "add": "+", "subtract": "−", "multiply": "⊙", "divide": "/", "power": "^", "matmul": "@",
