@@ -19,9 +19,12 @@ from .layout import Layout, frames
 from .legend import legend as legend_of
 from .render import Picture
 from .scaffold import hold_columns, hold_rows, mark_rows, op_name, value_name
+from .symbols import CHAIN, symbols
 from .vertices import trace
 
 MAX_NODES = 120
+NAMED = 2000
+"""Vertices of a graph in which the book's layers are looked for, at most."""
 DIRECTIONS = {"page": "TB", "down": "TB", "right": "LR"}
 
 
@@ -61,7 +64,8 @@ def graph(
     mark(traced, highlight)
     drawn = traced if constants else without_constants(traced)
     vertices = fitting(drawn, depth, max_nodes)
-    shown = Shown(values, _contributions(vertices) if edges else {}, {})
+    book = _book(traced) if len(traced) <= NAMED else None
+    shown = Shown(values, _contributions(vertices) if edges else {}, _names(book, traced) if edges else {})
     layout = Layout(vertices, in_columns=direction == "page")
     dot = Picture(
         "computation", graph_attr={**style.GRAPH, "rankdir": DIRECTIONS[direction]}, node_attr=style.NODE,
@@ -70,7 +74,7 @@ def graph(
     if layout.width > 1:
         mark_rows(dot, layout)
     _draw_frame(dot, frames(layout), layout, shown, itertools.count())
-    _draw_edges(dot, layout, path_steps(vertices, paths), edges and _form)
+    _draw_edges(dot, layout, path_steps(vertices, paths), edges and _form(book))
     if layout.width > 1:
         hold_rows(dot, layout)
         hold_columns(dot, layout)
@@ -96,8 +100,30 @@ def _contributions(vertices):
     return brought
 
 
-def _form(seen, i):
-    return ""
+def _book(traced):
+    """The book's names in the run behind these vertices, if a backward pass is over; else None."""
+    ends = [v.seen for v in traced if v.kind == "op" and v.seen is not None and v.seen.cotangent is not None]
+    return symbols(ends[-1]) if ends and ends[-1].shape == () else None
+
+
+def _names(book, traced):
+    """Seen of a weighted input, weight or bias -> the name of its cotangent, and its equation."""
+    found = {}
+    for v in traced if book else ():
+        if book.layer(v.seen) is not None and v.cotangent is not None and book.arriving(v.seen) != CHAIN:
+            title = str(book.cotangent(v.seen)) if book.is_delta(v.seen) else "grad"
+            found[v.seen] = title, book.arriving(v.seen)
+    return found
+
+
+def _form(book):
+    """(Seen, operand) -> what it hands on, in symbols."""
+
+    def form(seen, i):
+        tree = book and book.share(seen, i)
+        return book.say(tree) if tree else ""
+
+    return form
 
 
 def _draw_frame(dot, frame, layout, shown, numbers):

@@ -18,10 +18,10 @@ CELL = 11
 
 
 class Shown(NamedTuple):
-    """What is written on the vertices: `values` is True (numbers), "heatmap" or False; `sums`: of edges."""
+    """What is written on the vertices: `values` is True (numbers), "heatmap" or False."""
 
     values: bool | str
-    sums: bool
+    sums: dict  # index of a value -> the contributions to it, if they are to be added up
     names: dict  # Seen -> (the name of its cotangent, the equation that it comes out of), for the book's δ
 
 
