@@ -13,6 +13,7 @@ from tests.viz.test_layout import programs
 from tinygrad_bp import viz
 from tinygrad_bp.viz import style
 from tinygrad_bp.viz.collapse import fitting, stands_for
+from tinygrad_bp.viz.highlight import COLORS
 
 cost = bp.nn.functional.quadratic_cost
 
@@ -129,7 +130,7 @@ def test_highlights_and_their_legend():
     assert found.count("NaN or ∞ begins") == 1
     assert "no gradient" in found
     assert "1 of 2 saturated" in found
-    assert all(text in picture.source for text in viz.graph.__globals__["COLORS"].values())
+    assert all(text in picture.source for text in COLORS.values())
     assert "thick border" not in viz.graph(run, highlight=()).source
     with pytest.raises(ValueError, match="highlight"):
         viz.graph(run, highlight=["nonsense"])
@@ -169,7 +170,14 @@ def luminance(color):
 @pytest.mark.parametrize("dark", [False, True])
 def test_words_have_the_contrast_of_AA(dark):
     inks = [style.INK, style.MUTED, style.GRADIENT, style.ALARM, style.UNTAUGHT, style.SATURATED]
-    papers = [style.PAPER, style.PARAMETER_FILL, style.CONSTANT_FILL, style.OP_FILL, style.MODULE_FILL, style.LAYER_FILL]
+    papers = [
+        style.PAPER,
+        style.PARAMETER_FILL,
+        style.CONSTANT_FILL,
+        style.OP_FILL,
+        style.MODULE_FILL,
+        style.LAYER_FILL,
+    ]
     for ink in inks:
         for paper in papers:
             a, b = (luminance(style.DARK[c] if dark else c) for c in (ink, paper))
@@ -183,7 +191,7 @@ def test_on_dark_paper_no_colour_is_left_from_the_light_one():
     assert isinstance(dark, viz.Picture)
 
 
-@given(st.text(alphabet="<>&\"\\\n{}|#]1f2933é🙂 ", max_size=20))
+@given(st.text(alphabet='<>&"\\\n{}|#]1f2933é🙂 ', max_size=20))
 def test_any_text_in_a_module_a_name_or_a_title_is_shown(name):
     x = bp.Tensor([1.0], requires_grad=True, name=name)
     with bp.observe() as run:

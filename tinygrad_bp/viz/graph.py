@@ -74,7 +74,7 @@ def graph(
     if layout.width > 1:
         mark_rows(dot, layout)
     _draw_frame(dot, frames(layout), layout, shown, itertools.count())
-    _draw_edges(dot, layout, path_steps(vertices, paths), edges and _form(book))
+    _draw_edges(dot, layout, path_steps(vertices, paths), _form(book) if edges else None)
     if layout.width > 1:
         hold_rows(dot, layout)
         hold_columns(dot, layout)
