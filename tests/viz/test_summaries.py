@@ -216,7 +216,7 @@ def test_neurons_tell_delta_and_edges_are_as_thick_as_they_count(edges):
     book = bp.backprop.notation(net, x, y, cost)
     numbers = book.nabla_w if edges == "gradient" else book.w
     assert source.count("penwidth=6.00") == 1
-    assert source.count("style=dashed") == sum(int((numbers[l] < 0).sum()) for l in (2, 3))
+    assert source.count("style=dashed") == sum(int((numbers[layer] < 0).sum()) for layer in (2, 3))
     assert style.brief(book.delta[3][1, 0], 2) in source
     with pytest.raises(ValueError, match="edges"):
         viz.draw_net(net, x, y, cost, edges="both")
