@@ -104,6 +104,15 @@ def test_on_the_edges_factors_and_contributions_add_up():
     assert ">2 × 1<" in picture.source
 
 
+def test_a_rule_without_a_written_form_is_named():
+    x = bp.Tensor([1.0, 0.0], requires_grad=True)
+    with bp.observe() as run, np.errstate(all="ignore"):
+        np.sum(np.log(x)).backward()
+    source = viz.graph(run, edges="local").source
+    assert "VJP of sum" in source
+    assert "lambda" not in source
+
+
 def test_a_gradient_of_which_only_a_part_comes_from_here_says_so():
     x = bp.Tensor(3.0, requires_grad=True, name="x")
     with bp.observe():
