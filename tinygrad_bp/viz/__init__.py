@@ -6,6 +6,7 @@ imported only when a plot is asked for. Read `vertices.py` next.
 """
 
 from .graph import graph
+from .neurons import draw_net
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .program import program
 from .render import Picture, render
@@ -16,6 +17,7 @@ __all__ = [
     "draw_bp4",
     "draw_cost",
     "draw_demon",
+    "draw_net",
     "draw_paths",
     "draw_spread",
     "draw_weight",
