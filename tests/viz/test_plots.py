@@ -344,10 +344,10 @@ def test_regions_of_a_net_with_one_output(y):
     ax = viz.plot_decision_regions(xor, XOR[0], y)
     (image,) = ax.images
     left, right, bottom, top = image.get_extent()
-    assert (left, right, bottom, top) == pytest.approx((-0.05, 1.05, -0.05, 1.05))
+    assert (left, right, bottom, top) == pytest.approx((-0.1, 1.1, -0.1, 1.1))
     values = image.get_array()
-    assert values[0, 0] == pytest.approx(0.5 - 2 * 0.55**2)  # the corner at the bottom on the left
-    assert values[-1, 0] == pytest.approx(0.5 + 2 * 0.55**2)
+    assert values[0, 0] == pytest.approx(0.5 - 2 * 0.6**2)  # the corner at the bottom on the left
+    assert values[-1, 0] == pytest.approx(0.5 + 2 * 0.6**2)
     found = lines(ax)
     assert found["class 0"] == ([0, 1], [0, 1])
     assert found["class 1"] == ([0, 1], [1, 0])

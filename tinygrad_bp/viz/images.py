@@ -117,7 +117,7 @@ def plot_decision_regions(net: Callable, x: Any, y: Any, threshold: float = 0.5,
     '$x_1$'
     """
     x, labels = _in_the_plane(x, y)
-    middle, half = (x.min(0) + x.max(0)) / 2, 0.55 * np.ptp(x, 0) + (np.ptp(x, 0) == 0)
+    middle, half = (x.min(0) + x.max(0)) / 2, 0.6 * np.ptp(x, 0) + (np.ptp(x, 0) == 0)
     ends = [np.linspace(c - h, c + h, FINE) for c, h in zip(middle, half)]
     plane = np.stack(np.meshgrid(*ends), -1).reshape(-1, 2).astype(x.dtype)
     outputs = predict(net, plane)
@@ -125,7 +125,7 @@ def plot_decision_regions(net: Callable, x: Any, y: Any, threshold: float = 0.5,
     _decisions(ax, ends, outputs, threshold, size)
     for k in np.unique(labels):
         color, mark, _ = LOOKS[k % len(LOOKS)]
-        ax.plot(*x[labels == k].T, mark, color=color, mec="white", markersize=9, label=f"class {k}")
+        ax.plot(*x[labels == k].T, mark, color=color, mec="white", markersize=10, label=f"class {k}")
     dress(ax, "$x_1$", "$x_2$", size, whole=False)
     ax.grid(False)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize=size)
