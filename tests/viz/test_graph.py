@@ -168,13 +168,22 @@ def chain(length):
 
 
 def test_a_graph_that_nobody_could_read_is_refused_without_a_crash():
-    y = chain(100_000)
-    with pytest.raises(ValueError, match=r"at most 500 .*max_nodes"):
-        viz.graph(y)
+    with pytest.raises(ValueError, match=r"max_nodes; expected at most 100,000"):
+        viz.graph(chain(100_000))
+
+
+def test_beyond_max_nodes_repeated_blocks_are_drawn_once():
     with bp.observe() as run:
-        chain(600)
-    with pytest.raises(ValueError, match="max_nodes"):
-        viz.graph(run)
+        chain(1000)
+    assert "×999" in viz.graph(run).source
+    assert len(read(viz.graph(run)).nodes) < 8
+
+
+def test_beyond_max_nodes_the_middle_is_counted():
+    parameters = [bp.Tensor([1.0], requires_grad=True) for _ in range(500)]
+    picture = viz.graph(np.sum(np.stack(parameters)))
+    assert "… 384 more" in picture.source  # of 502
+    assert len(read(picture).nodes) < 130
 
 
 def test_a_deep_graph_is_drawn_if_asked_for():

@@ -8,6 +8,7 @@ imported only when a plot is asked for. Read `vertices.py` next.
 from .graph import graph
 from .histograms import plot_activations, plot_gradients
 from .images import plot_confusion, plot_decision_regions, plot_weights
+from .neurons import draw_net
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .program import program
 from .render import Picture, render
@@ -18,6 +19,7 @@ __all__ = [
     "draw_bp4",
     "draw_cost",
     "draw_demon",
+    "draw_net",
     "draw_paths",
     "draw_spread",
     "draw_weight",

@@ -23,9 +23,10 @@ class Layout:
     """`column[i]` of each vertex i, and `row[i]` of its value; an op stands in the row above its value.
 
     `parents[i]` and `users[i]` are the neighbours' indices; `width` and `height` count columns and rows.
+    `in_columns=False` makes it one column, whose places are left to Graphviz.
     """
 
-    def __init__(self, vertices):
+    def __init__(self, vertices, in_columns=True):
         self.vertices = vertices
         self.parents = [[p.index for p in v.parents if not p.inline] for v in vertices]
         self.users: list[list[int]] = [[] for _ in vertices]
@@ -33,7 +34,7 @@ class Layout:
             for p in parents:
                 self.users[p].append(i)
         self.side = self._side()
-        self.column = self._columns()
+        self.column = self._columns() if in_columns else [0] * len(vertices)
         self.row = self._rows()
         self.width, self.height = 1 + max(self.column), 1 + max(self.row)
 

@@ -17,7 +17,7 @@ from typing import Any
 import graphviz
 
 from ..errors import message
-from .style import FONT
+from .style import FONT, darkened
 
 TEXT = {"dot", "gv"}
 PURE = {"svg", "png"}
@@ -33,6 +33,20 @@ _IN_PURE_FONT = str.maketrans("⊙", "×")  # of the symbols in style.py, the on
 
 class Picture(graphviz.Digraph):
     """A `graphviz.Digraph` that is drawn by whichever layout program `render` finds."""
+
+    def dark(self) -> "Picture":
+        """The same picture on dark paper.
+
+        >>> import numpy as np, tinygrad_bp as bp
+        >>> x = bp.Tensor([1.0, 2.0], requires_grad=True, name="x")
+        >>> bp.viz.graph(np.sum(x * x)).dark().graph_attr["bgcolor"]
+        '#12171d'
+        """
+        same = self.copy()
+        same.body[:] = map(darkened, self.body)
+        for attributes in (same.graph_attr, same.node_attr, same.edge_attr):
+            attributes.update({name: darkened(value) for name, value in attributes.items()})
+        return same
 
     def pipe(self, format: str | None = None, *, encoding: str | None = None) -> Any:
         """The picture as bytes, or as a string if an `encoding` is given."""

@@ -4,7 +4,7 @@ Every picture is a function of (net, x, y, cost), as for `bp.backprop.notation` 
 of the book's indices, which count from 1. It returns a `graphviz.Digraph` that shows itself, and that
 `bp.viz.render(g, "net.svg")` writes.
 
-The one idea: all pictures are one drawing of a layered net, `_draw`; a picture says only which neurons
+The one idea: all pictures are one drawing of a layered net, `draw_layers`; a picture says only which neurons
 and edges are lit, and what is written on them. The drawing chooses the places itself (`layout=neato`
 keeps them), on a page of 1280 × 720 pixels. Indices are set in cells of tables, which every renderer
 places alike. Read `render.py` next.
@@ -38,7 +38,7 @@ BODY, SCRIPT, TITLE = 14, 11, 18
 
 PAGE = {**style.GRAPH, "layout": "neato", "inputscale": "72", "outputorder": "edgesfirst", "pad": "0.07"}
 WORDS = {"shape": "plain"}
-QUIET = {"shape": "ellipse", "style": "filled", "fillcolor": "white", "color": style.VALUE_EDGE, "margin": "0",
+QUIET = {"shape": "ellipse", "style": "filled", "fillcolor": style.PAPER, "color": style.VALUE_EDGE, "margin": "0",
          "fontcolor": style.MUTED, "fixedsize": "true", "width": f"{NEURON / 72:.3f}", "height": f"{TALL / 72:.3f}"}  # fmt: skip
 LIT = {**QUIET, "color": style.INK, "fontcolor": style.INK, "penwidth": "2.2"}
 PARAMETER = {**LIT, "fillcolor": style.PARAMETER_FILL, "color": style.PARAMETER_EDGE}
@@ -47,7 +47,7 @@ PASSED = {**LIT, "color": style.GRADIENT, "penwidth": "1"}
 COST = {**style.RESULT, "margin": "0.1,0.06"}
 COST_CHANGED = {**COST, "fillcolor": style.OP_FILL, "color": style.GRADIENT}
 FIXED = {**style.CONSTANT, "margin": "0.1,0.06"}
-TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": "white", "margin": "0.055,0.01"}
+TAG = {"shape": "box", "style": "rounded,filled", "fillcolor": style.PAPER, "margin": "0.055,0.01"}
 FAINT = {"color": style.LAYER_EDGE, "arrowhead": "none"}
 """Attributes of Graphviz."""
 
@@ -73,15 +73,15 @@ def draw_weight(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> 
     >>> g.name
     'weight3_2_4'
     """
-    book = _observed(net, x, y, cost)
-    w, z, a_in, a = (_name(s, *at) for s, *at in [("w", l, j, k), ("z", l, j), ("a", l - 1, k), ("a", l, j)])
-    weight, b = brief(element(book, "w", l, j, k)), _name("b", l, j)
+    book = observed(net, x, y, cost)
+    w, z, a_in, a = (index_name(s, *at) for s, *at in [("w", l, j, k), ("z", l, j), ("a", l - 1, k), ("a", l, j)])
+    weight, b = brief(element(book, "w", l, j, k)), index_name("b", l, j)
     bias, plus = (f"{b} = {brief(element(book, 'b', l, j))}", f" + {b}") if l in book.b else ("", "")
-    return _draw(
+    return draw_layers(
         book, f"weight{l}_{j}_{k}", f"{w} is the weight from neuron {k} of layer {l - 1} to neuron {j} of layer {l}",
         [f"{z} = … + {w} {a_in} + …{plus} = {brief(element(book, 'z', l, j, 1))} ,   "
          f"{a} = σ({z}) = {brief(element(book, 'a', l, j, 1))}"],
-        _shown(book, (l - 1, k), (l, j)), {(l - 1, k): (LIT, [], ""), (l, j): (LIT, [], bias)},
+        shown_neurons(book, (l - 1, k), (l, j)), {(l - 1, k): (LIT, [], ""), (l, j): (LIT, [], bias)},
         {(l, j, k): ([style.PARAMETER_EDGE], f"{w} = {weight}")},
     )  # fmt: skip
 
@@ -97,17 +97,17 @@ def draw_demon(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, dz: float = 
     >>> "Δz = -0.2" in g.source
     True
     """
-    book, z, delta = _observed(net, x, y, cost), _name("z", l, j), _name("δ", l, j)
-    moved, shown = element(book, "z", l, j, 1) + dz, _shown(book, (l, j))
+    book, z, delta = observed(net, x, y, cost), index_name("z", l, j), index_name("δ", l, j)
+    moved, shown = element(book, "z", l, j, 1) + dz, shown_neurons(book, (l, j))
     [(*_, error, _, dC, predicted, _)] = demon(net, x, y, cost, l, j, steps=[dz]).rows
     error, step, product = map(brief, (error, dz, predicted))
-    return _draw(
+    return draw_layers(
         book, f"demon{l}_{j}", f"The demon at neuron {j} of layer {l} turns {z} into {z} + Δz",
         [f"the error {delta} = ∂C/∂{z} = {error} ,   ΔC ≈ {delta} Δz = {error} × {step} = {product}",
          f"the net run again with Δz:   ΔC = {brief(dC)}"],
-        shown, {at[:2]: (PASSED, [], "") for at in _reached(shown, l, j)}
+        shown, {at[:2]: (PASSED, [], "") for at in reached(shown, l, j)}
         | {(l, j): (CHANGED, [f"{z}+Δz", brief(moved, 2)], f"demon: Δz = {step}")},
-        {edge: ([style.GRADIENT], "") for edge in _reached(shown, l, j)},
+        {edge: ([style.GRADIENT], "") for edge in reached(shown, l, j)},
         cost=(COST_CHANGED, [f"ΔC ≈ {delta} Δz", f"= {product}"]),
     )  # fmt: skip
 
@@ -123,14 +123,14 @@ def draw_cost(net: Any, x: Any, y: Any, cost: Any) -> Picture:
     >>> g.name
     'cost'
     """
-    book = _observed(net, x, y, cost)
+    book = observed(net, x, y, cost)
     L, targets = book.L, [brief(value) for value in np.ravel(book.y)]
     fixed = [f"y^_{j} = {t}" for j, t in enumerate(targets, 1)] if len(targets) > 1 else [f"y = {targets[0]}"]
     if len(fixed) > MOST_NEURONS:
         fixed = [*fixed[: MOST_NEURONS - 1], f"… {len(fixed) - MOST_NEURONS + 1} more"]
-    shown = _shown(book)
+    shown = shown_neurons(book)
     outputs = [j for j in shown[L] if j]
-    return _draw(
+    return draw_layers(
         book, "cost", f"The cost is a function of the output activations a^{L} alone",
         [f"y is a fixed parameter, to which no gradient flows;   on the edges: ∂C/∂a^{L}_j"],
         shown, {(L, j): (LIT, [], "") for j in outputs},
@@ -150,14 +150,14 @@ def draw_bp4(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> Pic
     >>> g.name
     'bp4_2_4_3'
     """
-    book = _observed(net, x, y, cost)
-    w, a, delta = _name("w", l, j, k), _name("a", l - 1, k), _name("δ", l, j)
+    book = observed(net, x, y, cost)
+    w, a, delta = index_name("w", l, j, k), index_name("a", l - 1, k), index_name("δ", l, j)
     slope, error = element(book, "nabla_w", l, j, k), element(book, "delta", l, j, 1)
     a_in = element(book, "a", l - 1, k, 1)
-    return _draw(
+    return draw_layers(
         book, f"bp4_{l}_{j}_{k}", f"∂C/∂{w} = a^_in × δ^_out : the activation into the weight times the error at its end",
         [f"∂C/∂{w} = {a} {delta} = {brief(a_in)} × {brief(error)} = {brief(slope)}   (BP4)"],
-        _shown(book, (l - 1, k), (l, j)),
+        shown_neurons(book, (l - 1, k), (l, j)),
         {(l - 1, k): (PARAMETER, [], "a^_in"), (l, j): (CHANGED, [delta, brief(error, 2)], "δ^_out")},
         {(l, j, k): ([style.INK], f"∂C/∂{w} = {brief(slope)}")},
     )  # fmt: skip
@@ -175,17 +175,17 @@ def draw_spread(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int, dw:
     >>> "ΔC = " in g.source
     True
     """
-    book, w = _observed(net, x, y, cost), _name("w", l, j, k)
-    slope, shown = element(book, "nabla_w", l, j, k), _shown(book, (l - 1, k), (l, j))
+    book, w = observed(net, x, y, cost), index_name("w", l, j, k)
+    slope, shown = element(book, "nabla_w", l, j, k), shown_neurons(book, (l - 1, k), (l, j))
     change = {row[0]: row[2] for row in Layered(net, x, y, cost).spread(l, j, k, dw).rows}
-    dC, step, later = brief(change["C"]), brief(dw), _reached(shown, l, j)
+    dC, step, later = brief(change["C"]), brief(dw), reached(shown, l, j)
     changed = [(l, j), *(at[:2] for at in later if at[0] <= book.L)]
-    return _draw(
+    return draw_layers(
         book, f"spread{l}_{j}_{k}", f"A change of {w} spreads from layer to layer to the cost",
         [f"(47):  ΔC ≈ ∂C/∂{w} Δ{w} = {brief(slope)} × {step} = {brief(slope * dw)} ,   "
          f"the net run again:  ΔC = {dC}"],
         shown, {(l - 1, k): (LIT, [], "")}
-        | {(i, q): (CHANGED, [_name("Δa", i, q), brief(change[_name("a", i, q)], 2)], "") for i, q in changed},
+        | {(i, q): (CHANGED, [index_name("Δa", i, q), brief(change[index_name("a", i, q)], 2)], "") for i, q in changed},
         {edge: ([style.GRADIENT], "") for edge in later} | {(l, j, k): ([style.PARAMETER_EDGE], f"Δ{w} = {step}")},
         cost=(COST_CHANGED, [f"ΔC = {dC}"]),
     )  # fmt: skip
@@ -205,7 +205,7 @@ def draw_paths(
     >>> bp.viz.draw_paths(net, np.ones(3), np.zeros(2), cost, best, k=3).name
     'paths'
     """
-    book, paths = _observed(net, x, y, cost), [paths] if isinstance(paths, Path) else list(paths)
+    book, paths = observed(net, x, y, cost), [paths] if isinstance(paths, Path) else list(paths)
     if not 1 <= len(paths) <= len(style.PATHS):
         raise ValueError(
             message("paths cannot be told apart", expected=f"1 to {len(style.PATHS)}", got=len(paths))
@@ -216,21 +216,21 @@ def draw_paths(
         steps = _steps(book, path, k)
         for edge, factor in zip(reversed(steps), reversed(path.factors)):
             edges.setdefault(edge, ([], brief(factor)))[0].append(ink)
-        passed = [_name("a", *at) for at in path.neurons] + ["C"]
-        through = [_name("w", *steps[0]), *passed] if len(steps) == len(passed) else passed
+        passed = [index_name("a", *at) for at in path.neurons] + ["C"]
+        through = [index_name("w", *steps[0]), *passed] if len(steps) == len(passed) else passed
         product = " × ".join(map(brief, path.factors))
         notes.append(f"{' → '.join(through)} :   {product} = {brief(path.rate)}")
     lit = {(l - 1, p) for l, _, p in edges}
-    return _draw(
+    return draw_layers(
         book, "paths", "A path's rate is the product of the rate factors on its edges", notes,
-        _shown(book, *lit), dict.fromkeys(lit, (LIT, [], "")), edges, inks=style.PATHS,
+        shown_neurons(book, *lit), dict.fromkeys(lit, (LIT, [], "")), edges, inks=style.PATHS,
     )  # fmt: skip
 
 
 # ---- the run, and what of it is shown ----------------------------------------------------------------------
 
 
-def _observed(net, x, y, cost):
+def observed(net, x, y, cost):
     """One example's run in the book's notation."""
     book = notation(net, x, y, cost)
     if book.m > 1 or book.L > MOST_LAYERS:
@@ -262,7 +262,7 @@ def _steps(book, path, k):
     return start + [(*end, p) for (_, p), end in zip(path.neurons, ends)]
 
 
-def _shown(book, *wanted):
+def shown_neurons(book, *wanted):
     """Layer -> the neurons to be drawn: all that are `wanted`, the first ones, and None for “… more”."""
     shown: dict[int, list[int | None]] = {}
     for l, n in enumerate(book.sizes, 1):
@@ -276,7 +276,7 @@ def _shown(book, *wanted):
     return shown
 
 
-def _reached(shown, l, j=None):
+def reached(shown, l, j=None):
     """The edges (layer, to, from) between what is shown after layer l, or after its neuron j alone, C included."""
     columns = {**shown, l: shown[l] if j is None else [j], len(shown) + 1: [1]}
     return [(i, q, p) for i in columns if i > l for q in columns[i] for p in columns[i - 1] if p and q]
@@ -285,11 +285,11 @@ def _reached(shown, l, j=None):
 # ---- the one drawing ---------------------------------------------------------------------------------------
 
 
-def _draw(book, name, title, notes, shown, neurons, edges, cost=None, fixed=(), inks=()):
+def draw_layers(book, name, title, notes, shown, neurons, edges, cost=None, fixed=(), inks=()):
     """The net from left to right and the cost at its end, `title` above, `notes` below in these `inks`.
 
     `neurons`: (l, j) -> (look, lines, none for name and value, tag above); `edges`: (l, j, k) -> (colours,
-    label), where the cost is neuron 1 of layer L + 1; `cost`: (look, lines); `fixed`: lines of y.
+    label, or also attributes), where the cost is neuron 1 of layer L + 1; `cost`: (look, lines); `fixed`: lines of y.
     """
     page, L = _Page(name), book.L
     spots, half = _spots(shown, len(notes), len(fixed))
@@ -298,7 +298,7 @@ def _draw(book, name, title, notes, shown, neurons, edges, cost=None, fixed=(), 
         if j is None:
             page.write(f"more{l}", [f"… {book.sizes[l - 1] - len(shown[l]) + 1} more"], spot, WORDS)
         elif l <= L:
-            lines = lines or [_name("a", l, j), brief(element(book, "a", l, j, 1), 2)]
+            lines = lines or [index_name("a", l, j), brief(element(book, "a", l, j, 1), 2)]
             page.write(f"a{l}_{j}", lines, spot, look)
         if tag:
             page.write(f"tag{l}_{j}", [tag], spot + 0.5j * ROW, {**TAG, "color": look["color"]})
@@ -308,9 +308,11 @@ def _draw(book, name, title, notes, shown, neurons, edges, cost=None, fixed=(), 
         page.write("y", fixed, spot - 0.5j * LINE * (3 + len(fixed)), FIXED)
         page.dot.edge("y", "C", style="dashed")
     labels = {}
-    for l, j, k in _reached(shown, 1):
-        colors, label = edges.get((l, j, k), ([], ""))
+    for l, j, k in reached(shown, 1):
+        colors, label, *more = edges.get((l, j, k), ([], ""))
         look = {"color": ":".join(colors), "penwidth": "2.5"} if colors else FAINT
+        for attributes in more:
+            look = {**look, **attributes}
         page.dot.edge(f"a{l - 1}_{k}", f"a{l}_{j}" if l <= L else "C", **look)
         if label:
             labels[f"w{l}_{j}_{k}"] = label, spots[l - 1, k], spots[l, j], {**TAG, "color": colors[0]}
@@ -386,7 +388,7 @@ def _meet(a, b):
 # ---- text --------------------------------------------------------------------------------------------------
 
 
-def _name(symbol, l, j, k=None):
+def index_name(symbol, l, j, k=None):
     """A symbol with the book's indices: w^3_24, or w^3_2,14 where they would run into each other."""
     return f"{symbol}^{l}_{j}" + ("" if k is None else f"{',' if max(j, k) > 9 else ''}{k}")
 

@@ -2,7 +2,7 @@
 
 The one idea: a recorded `Node` knows shapes and an observed `Seen` knows values, too; `trace` walks
 either of them into one form, parents before children, so that every picture in this room is drawn
-from one kind of list. Read `layout.py` next.
+from one kind of list. Read `collapse.py` next.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from ..primitive import Outline
 from ..tensor import Tensor
 
 HOW_TO_OBSERVE = "compute it inside “with bp.observe():”"
+MOST = 100_000
+"""Vertices of a graph that is drawn, be it in summary: about a second of work."""
 NOTHING_KEPT = Outline(None, None)
 
 
@@ -24,12 +26,13 @@ class Vertex:
     """One op with its result, one parameter (a leaf that gets a gradient) or one constant.
 
     `value` and `cotangent` (the gradient that arrived here) are None where nothing was observed;
-    `contributions` are what this op added to the cotangents of its `parents`, in their order.
+    `contributions` are what this op added to the cotangents of its `parents`, in their order. `inside`:
+    the vertices that this one stands for, if it is a summary (`collapse.py`), `repeats` equal blocks.
     """
 
     __slots__ = (
-        "contributions", "cotangent", "dtype", "index", "inline", "kind", "kwargs", "line", "module", "name", "observed",
-        "op", "parents", "seen", "shape", "value",
+        "contributions", "cotangent", "dtype", "index", "inline", "inside", "kind", "kwargs", "line", "marks", "module",
+        "name", "observed", "op", "parents", "repeats", "seen", "shape", "value",
     )  # fmt: skip
 
     def __init__(self, kind, op=None, name=None, shape=None, dtype=None, value=None):
@@ -39,6 +42,9 @@ class Vertex:
         self.kwargs, self.observed = NO_KEYWORDS, False
         self.contributions: Sequence[Any] = ()
         self.parents: list[Vertex] = []
+        self.inside: tuple[Vertex, ...] = ()
+        self.repeats = 1
+        self.marks: list[Any] = []  # of `highlight.py`
         self.index = -1  # its place in the list that `trace` returns
         self.inline = (
             False  # a number or an index, to be written into the op that uses it, and not in the list
@@ -57,16 +63,16 @@ class _Given:
         self.value = value
 
 
-def trace(source: Any, max_nodes: int) -> list[Vertex]:
+def trace(source: Any, most: int = MOST) -> list[Vertex]:
     """The vertices of the graph of a Tensor or a Seen, or of an observed Run, parents before children.
 
     Numbers and indices (`inline`) are among the parents of the ops that use them, but not in the list.
-    Raises ValueError for more than `max_nodes` vertices, FreedGraph for a graph that is gone.
+    Raises ValueError for more than `most` vertices, FreedGraph for a graph that is gone.
     """
     met: dict[Any, Vertex] = {}
     order: list[Vertex] = []
     for root in _roots(source):
-        stack = [] if root in met else [(_meet(met, root, max_nodes), iter(_operands(root)))]
+        stack = [] if root in met else [(_meet(met, root, most), iter(_operands(root)))]
         while stack:
             vertex, rest = stack[-1]
             operand = next(rest, None)
@@ -80,19 +86,18 @@ def trace(source: Any, max_nodes: int) -> list[Vertex]:
                 parent = _vertex(operand)
                 vertex.parents.append(parent)
                 if not parent.inline:
-                    stack.append((_meet(met, operand, max_nodes, parent), iter(_operands(operand))))
+                    stack.append((_meet(met, operand, most, parent), iter(_operands(operand))))
     return order
 
 
-def _meet(met, item, max_nodes, vertex=None):
-    if len(met) >= max_nodes:
+def _meet(met, item, most, vertex=None):
+    if len(met) >= most:
         raise ValueError(
             message(
-                "this graph is too large to be read as a drawing",
-                expected=f"at most {max_nodes} ops, parameters and constants (max_nodes)",
+                "this graph is too large even for a summary of max_nodes",
+                expected=f"at most {most:,} ops, parameters and constants",
                 got="more",
-                do="draw a part of it, as in bp.viz.graph(hidden), or a smaller batch or net; "
-                "max_nodes=… draws it all the same",
+                do="draw a part of it, as in bp.viz.graph(hidden), or a smaller batch or net",
             )
         )
     met[item] = vertex or _vertex(item)
