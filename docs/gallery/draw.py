@@ -23,7 +23,13 @@ def small_step():
 def drawings():
     """Name -> drawing of a graph."""
     net, x, y, run, _ = small_step()
-    return {"graph": bp.viz.graph(run), "weight": bp.viz.draw_weight(net, x[1], y[1], cost, l=2, j=3, k=2)}
+    return {
+        "graph": bp.viz.graph(run),
+        "local": bp.viz.graph(run, edges="local", values="heatmap"),
+        "dark": bp.viz.graph(run, depth=1, direction="right").dark(),
+        "net": bp.viz.draw_net(net, x[1], y[1], cost),
+        "weight": bp.viz.draw_weight(net, x[1], y[1], cost, l=2, j=3, k=2),
+    }
 
 
 def plots():

@@ -86,8 +86,8 @@ def test_the_page_is_whole(demo):
         assert link == "data:," or (out / link).exists() or link[1:] in page.ids, link
     assert len(page.ids) == len(set(page.ids))
     assert page.headings[0] == "h1"
-    assert page.headings.count("h2") == 8
-    assert len(page.images) == 9
+    assert page.headings.count("h2") == 6
+    assert len(page.images) == 10
     for image in page.images:
         assert image["src"].startswith("data:image/")
         assert len(image["alt"].split()) > 5

@@ -12,7 +12,7 @@ from .. import __version__, backprop, data, nn, optim, training, viz
 from ..observe import observe
 from ..tensor import Tensor
 from . import page
-from .learn import BATCH, EPOCHS, ETA, learn
+from .commands import BATCH, EPOCHS, ETA, learn
 
 XOR = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
 XOR_STEPS, XOR_ETA = 1000, 5.0
@@ -36,7 +36,7 @@ def demo(options):
         print(f"  ‖δ^{l}‖ = {norm:.6f}")
 
     tiny = nn.MLP([2, 3, 1], rng=options.seed, dtype=np.float64, init="xavier_normal")
-    pictures, derivation = _watch(tiny, out)
+    pictures = _watch(tiny, out)
     plots = {**_plots_of_digits(net, history, (x, y), test), **_plots_of_xor(tiny)}
     for name, ax in plots.items():
         pictures[name] = out / f"{name}.png"
@@ -44,10 +44,10 @@ def demo(options):
             ax.figure.set_size_inches(8, 4.5)  # they stand side by side: larger text
         ax.figure.savefig(pictures[name], dpi=1280 / ax.figure.get_figwidth())
     facts = _facts(history, proof, weights, (train, test), tiny, options.seed)
-    markup = {"proof": page.proof_rows(proof), "digits": _some_digits(net, *test), "derivation": derivation}
+    markup = {"proof": page.proof_rows(proof), "digits": _some_digits(net, *test)}
     index = page.write(out / "index.html", pictures, facts, markup)
     print(
-        f"\nwritten: {len(plots)} plots, a graph, a derivation, a page to step through, and the one to open first:\n  {index}"
+        f"\nwritten: {len(plots)} plots, two drawings, and the page to open first:\n  {index}"
     )
     return 0 if proof.ok and weights.ok else 1
 
@@ -63,13 +63,12 @@ def _prove(net, x, y, seed):
 
 
 def _watch(net, out):
-    """One training step of a small net, drawn, played and derived."""
-    x, y = Tensor(XOR[0], name="x"), Tensor(XOR[1], name="y")
+    """One training step of a small net: drawn."""
     with observe() as run:
-        loss = cost(net(x), y)
+        loss = cost(net(Tensor(XOR[0], name="x")), XOR[1])
         loss.backward()
-    graph = viz.render(viz.graph(run), out / "graph.svg")
-    return {"graph": graph}, ""
+    drawings = {"graph": viz.graph(run, edges="local"), "net": viz.draw_net(net, XOR[0][1], XOR[1][1], cost)}
+    return {name: viz.render(drawing, out / f"{name}.svg") for name, drawing in drawings.items()}
 
 
 def _plots_of_digits(net, history, examples, test):

@@ -251,6 +251,8 @@ def _join(v, edges):
 def _sum(shares):
     """The sum of contributions to one array; None if there are none, or if they belong to several."""
     arrays = [share for share in shares if share is not None]
-    if len({np.shape(a) if not isinstance(a, list) else None for a in arrays}) != 1 or isinstance(arrays[0], list):
+    if len({np.shape(a) if not isinstance(a, list) else None for a in arrays}) != 1 or isinstance(
+        arrays[0], list
+    ):
         return arrays[0] if len(arrays) == 1 else None
     return sum(arrays[1:], arrays[0])

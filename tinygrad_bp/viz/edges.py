@@ -59,7 +59,11 @@ def local_label(v: Vertex, i: int, form: Callable[[Any, int], str]) -> str:
         factor, arrived = style.numbers(local)[0], style.numbers(v.cotangent)[0]
         return _lines([f"{factor} × {arrived}", f"= {brought}"])
     rule = "" if v.inside or v.seen is None else form(v.seen, i)
-    factor = f"∂ {style.numbers(local)[0]}" if local is not None else rule or ("" if v.inside else f"VJP of {v.op}")
+    factor = (
+        f"∂ {style.numbers(local)[0]}"
+        if local is not None
+        else rule or ("" if v.inside else f"VJP of {v.op}")
+    )
     return _lines([line for line in (style.short(factor, style.LONGEST_NAME), f"gives {brought}") if line])
 
 

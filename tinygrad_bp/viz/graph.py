@@ -86,7 +86,10 @@ def graph(
 def _check(name, value, allowed, at_least=None):
     number = at_least is not None and isinstance(value, int) and not isinstance(value, bool)
     if not (number and value >= at_least) and not any(value is a or value == a != 1 for a in allowed):
-        choices = [*map(repr, allowed), *([f"a whole number from {at_least}"] if at_least is not None else [])]
+        choices = [
+            *map(repr, allowed),
+            *([f"a whole number from {at_least}"] if at_least is not None else []),
+        ]
         raise ValueError(message(f"graph({name}=…)", expected=" or ".join(choices), got=repr(value)))
 
 

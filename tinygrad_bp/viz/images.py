@@ -1,8 +1,8 @@
 """Images of what a net has learned: its weights, its mistakes, and its decisions in the plane.
 
 The one idea: a colour tells sign or kind, its strength the size, and a number or a mark says the same
-again for those who do not see the colour. Blue is negative or right, orange positive or wrong. Read
-`textbook.py` next.
+again for those who do not see the colour. Weights are blue above 0 and orange below, as in all drawings
+here; answers are blue if right and orange if mistaken. Read `textbook.py` next.
 """
 
 import math
@@ -15,6 +15,7 @@ from ..errors import message
 from ..nn import Module
 from ..tensor import Tensor, constant
 from ..training.accuracy import classes, predict
+from . import style
 from .canvas import BLUE, INK, LOOKS, ORANGE, axes, dress
 
 MOST_TILES = 48
@@ -25,7 +26,7 @@ FINE = 200
 
 
 def plot_weights(weights: Any, shape: tuple[int, int] | None = None, ax: Any = None) -> Any:
-    """The weights w^l_j into each neuron as a small image, blue below 0, orange above; the Axes.
+    """The weights w^l_j into each neuron as a small image, blue above 0, orange below; the Axes.
 
     `weights`: an array (n_out, n_in), or (n_out, height, width), or a net, of which the first weight
     matrix is drawn. `shape`: (height, width) of one image, by default square if n_in is a square; else
@@ -203,7 +204,10 @@ def _decisions(ax, ends, outputs, threshold, size):
         half = max(np.abs(values).max(), 1e-12)
         limits = {"vmin": threshold - half, "vmax": threshold + half}
         _bar(
-            ax, ax.imshow(planes[..., 0], cmap=_diverging(0.45), **limits, **look), "output of the net", size
+            ax,
+            ax.imshow(planes[..., 0], cmap=_diverging(BLUE, ORANGE, 0.45), **limits, **look),
+            "output of the net",
+            size,
         )
         leads, width = [values], 2
     else:
@@ -223,12 +227,12 @@ def _bar(ax, drawn, name, size):
         bar.ax.tick_params(labelsize=size, labelcolor=INK)
 
 
-def _diverging(strength=1.0):
-    """Blue over white to orange; a lower strength leaves points on it legible."""
+def _diverging(low=style.NEGATIVE, high=style.POSITIVE, strength=1.0):
+    """From one colour over white to the other; a lower strength leaves points on it legible."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
-    ends = [tuple(1 - strength * (1 - part) for part in to_rgb(color)) for color in (BLUE, ORANGE)]
-    return LinearSegmentedColormap.from_list("blue over white to orange", [ends[0], "white", ends[1]])
+    ends = [tuple(1 - strength * (1 - part) for part in to_rgb(color)) for color in (low, high)]
+    return LinearSegmentedColormap.from_list("over white", [ends[0], "white", ends[1]])
 
 
 def _tints(color):

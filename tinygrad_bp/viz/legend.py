@@ -21,7 +21,11 @@ SWATCHES = {
 
 def legend(vertices: list[Vertex], shown: Shown, paths: Sequence, hidden: int) -> str:
     """The legend of these vertices as a table of Graphviz; `hidden` constants are not drawn."""
-    kinds = {v.kind for v in vertices} | {"operation", "value"} | ({"summary"} if any(v.inside for v in vertices) else set())
+    kinds = (
+        {v.kind for v in vertices}
+        | {"operation", "value"}
+        | ({"summary"} if any(v.inside for v in vertices) else set())
+    )
     cells = [_swatch(kind, look) for kind, look in SWATCHES.items() if kind in kinds]
     cells.append(f"<TD>{style.escape(_note(vertices, shown))}</TD>")
     lines = []
@@ -39,13 +43,17 @@ def legend(vertices: list[Vertex], shown: Shown, paths: Sequence, hidden: int) -
         lines.append((f"{' × '.join(map(style.brief, path.factors))} = {style.brief(path.rate)}", color))
     rows = [f"<TR>{''.join(cells)}</TR>"]
     for text, color in lines:
-        rows.append(f'<TR><TD COLSPAN="{len(cells)}"><FONT COLOR="{color}">{style.escape(text)}</FONT></TD></TR>')
+        rows.append(
+            f'<TR><TD COLSPAN="{len(cells)}"><FONT COLOR="{color}">{style.escape(text)}</FONT></TD></TR>'
+        )
     return f'<<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="2">{"".join(rows)}</TABLE>>'
 
 
 def _swatch(text, look):
     border = "DASHED,ROUNDED" if "dashed" in look["style"] else "ROUNDED"
-    return f'<TD BORDER="1" STYLE="{border}" BGCOLOR="{look["fillcolor"]}" COLOR="{look["color"]}">{text}</TD>'
+    return (
+        f'<TD BORDER="1" STYLE="{border}" BGCOLOR="{look["fillcolor"]}" COLOR="{look["color"]}">{text}</TD>'
+    )
 
 
 def _note(vertices, shown):

@@ -42,7 +42,11 @@ def draw_net(net: Any, x: Any, y: Any, cost: Any, edges: str = "gradient") -> Pi
     lines = {}
     for at, number in numbers.items():
         width = THINNEST + (THICKEST - THINNEST) * abs(number) / (largest or 1.0)
-        look = {"penwidth": f"{width:.2f}", "arrowhead": "none", "tooltip": f"{index_name(symbol, *at)} = {brief(number)}"}
+        look = {
+            "penwidth": f"{width:.2f}",
+            "arrowhead": "none",
+            "tooltip": f"{index_name(symbol, *at)} = {brief(number)}",
+        }
         if number < 0:
             look["style"] = "dashed"
         lines[at] = ([style.NEGATIVE if number < 0 else style.POSITIVE], "", look)

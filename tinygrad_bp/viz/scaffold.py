@@ -19,7 +19,6 @@ def value_name(i):
     return f"v{i}"
 
 
-
 def mark_rows(dot, layout):
     """r0 → r1 → …, one mark per row. They come first: Graphviz then turns round edges that go up again."""
     for row in range(layout.height):
@@ -53,7 +52,9 @@ def hold_columns(dot, layout):
     for i, v in enumerate(layout.vertices):
         if not any(layout.column[p] == layout.column[i] for p in layout.parents[i]):
             side = {"constant": 0, "op": 1, "parameter": 2 if layout.yields(i) else 1}[v.kind]
-            tops.setdefault((layout.column[i], side), []).append(op_name(i) if v.kind == "op" else value_name(i))
+            tops.setdefault((layout.column[i], side), []).append(
+                op_name(i) if v.kind == "op" else value_name(i)
+            )
     marks = [f"c{column}_{side}" for column, side in sorted(tops)]
     with dot.subgraph() as row:
         row.attr(rank="min")

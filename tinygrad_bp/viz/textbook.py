@@ -74,7 +74,9 @@ def draw_weight(net: Any, x: Any, y: Any, cost: Any, l: int, j: int, k: int) -> 
     'weight3_2_4'
     """
     book = observed(net, x, y, cost)
-    w, z, a_in, a = (index_name(s, *at) for s, *at in [("w", l, j, k), ("z", l, j), ("a", l - 1, k), ("a", l, j)])
+    w, z, a_in, a = (
+        index_name(s, *at) for s, *at in [("w", l, j, k), ("z", l, j), ("a", l - 1, k), ("a", l, j)]
+    )
     weight, b = brief(element(book, "w", l, j, k)), index_name("b", l, j)
     bias, plus = (f"{b} = {brief(element(book, 'b', l, j))}", f" + {b}") if l in book.b else ("", "")
     return draw_layers(
