@@ -215,8 +215,8 @@ def _contracted(vertices, blocks):
         i = block_of.get(v)
         if i is None:
             new[v] = copy.copy(v)
-            edges = itertools.zip_longest(v.parents, v.contributions)
-            _join(new[v], [(new.get(p, p), share) for p, share in edges])
+            pairs = itertools.zip_longest(v.parents, v.contributions)
+            _join(new[v], [(new.get(p, p), share) for p, share in pairs])
         elif v is members[i][-1]:
             one = _one(blocks[i], members[i], [w for w in members[i] if users[w] != {i}])
             within = {*members[i]}

@@ -70,8 +70,9 @@ def local_label(v: Vertex, i: int, form: Callable[[Any, int], str]) -> str:
 def local_derivative(v: Vertex, i: int) -> np.ndarray | None:
     """contribution / gradient that arrived, of an op from elements to elements; None for others, and at 0 / 0."""
     share, arrived = v.contributions[i], v.cotangent
-    alike = np.shape(share) == np.shape(arrived) and v.op not in MIXING
-    if not alike or isinstance(arrived, (list, tuple)) or not np.all(arrived):
+    if v.op in MIXING or share is None or arrived is None or isinstance(arrived, (list, tuple)):
+        return None
+    if np.shape(share) != np.shape(arrived) or not np.all(arrived):
         return None
     with np.errstate(all="ignore"):
         return np.asarray(share) / np.asarray(arrived)

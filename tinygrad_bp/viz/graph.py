@@ -65,7 +65,7 @@ def graph(
     drawn = traced if constants else without_constants(traced)
     vertices = fitting(drawn, depth, max_nodes)
     book = _book(traced) if len(traced) <= NAMED else None
-    shown = Shown(values, _contributions(vertices) if edges else {}, _names(book, traced) if edges else {})
+    shown = Shown(values, _contributions(vertices) if edges else {}, _names(book, traced))
     layout = Layout(vertices, in_columns=direction == "page")
     dot = Picture(
         "computation", graph_attr={**style.GRAPH, "rankdir": DIRECTIONS[direction]}, node_attr=style.NODE,
@@ -74,7 +74,7 @@ def graph(
     if layout.width > 1:
         mark_rows(dot, layout)
     _draw_frame(dot, frames(layout), layout, shown, itertools.count())
-    _draw_edges(dot, layout, path_steps(vertices, paths), edges and _form(book))
+    _draw_edges(dot, layout, path_steps(vertices, paths), _form(book) if edges else None)
     if layout.width > 1:
         hold_rows(dot, layout)
         hold_columns(dot, layout)

@@ -25,7 +25,7 @@ class Mark(NamedTuple):
 COLORS = {"nan": style.ALARM, "no gradient": style.UNTAUGHT, "saturated": style.SATURATED}
 MEANING = {
     "nan": "NaN or infinity begins here",
-    "no gradient": "a parameter that gets no gradient",
+    "no gradient": "a parameter that gets no gradient, or only 0",
     "saturated": "units whose σ′ ≈ 0 (dead, of ReLU)",
 }
 SLOPES = {"sigmoid": lambda a: a * (1 - a), "tanh": lambda a: 1 - a * a, "relu": lambda a: a > 0}

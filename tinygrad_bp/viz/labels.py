@@ -68,7 +68,7 @@ def value_label(v: Vertex, name: str, shown: Shown) -> str:
             title, equation = shown.names.get(v.seen, ("grad", ""))
             more = f" {_sum(v, shown)}" if shown.sums else ""
             rows.append(_numbers(f"{title} ", v.cotangent, style.GRADIENT, shown.values, more))
-            if equation:
+            if equation and shown.sums:
                 rows.append(f'<FONT COLOR="{style.GRADIENT}">by {style.escape(equation)}</FONT>')
     for mark in marks_of(v):
         rows.append(f'<FONT COLOR="{COLORS[mark.kind]}"><B>{style.escape(mark.words)}</B></FONT>')
@@ -112,7 +112,9 @@ def _heatmap(rows):
     look = f'FIXEDSIZE="TRUE" WIDTH="{CELL}" HEIGHT="{CELL}"'
     lines = ("".join(f'<TD {look} BGCOLOR="{color}"></TD>' for color in row) for row in rows)
     cells = "".join(f"<TR>{line}</TR>" for line in lines)
-    return f'<TABLE BORDER="1" COLOR="{style.VALUE_EDGE}" CELLBORDER="0" CELLSPACING="1" CELLPADDING="0">{cells}</TABLE>'
+    width, height = ((CELL + 1) * n + 3 for n in (len(rows[0]), len(rows)))
+    border = f'BORDER="1" COLOR="{style.VALUE_EDGE}" CELLBORDER="0" CELLSPACING="1" CELLPADDING="0"'
+    return f'<TABLE {border} FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="{height}">{cells}</TABLE>'
 
 
 def _sum(v, shown):
