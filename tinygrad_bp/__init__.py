@@ -32,6 +32,10 @@ def __getattr__(name):
         from .compiler import compile
 
         return compile
+    if name == "explain":
+        from .viz.derivation import explain
+
+        return explain
     raise AttributeError(f"module 'tinygrad_bp' has no attribute {name!r}")
 
 
@@ -54,6 +58,7 @@ __all__ = [
     "defvjp",
     "detect_anomaly",
     "elementwise_grad",
+    "explain",
     "gnvp",
     "grad",
     "gradcheck",

@@ -1,0 +1,294 @@
+"""`explain`: the derivation of every parameter's gradient, from the graph that was actually recorded.
+
+The one idea: a derivation is the record of an observed run, read in order: the forward equations, then
+the chain rule from C backwards, each step in three voices, the components, the matrix form and the NumPy
+line that runs. All three are readings of one line of `formulas.py`, and `source` is all lines together.
+Read `stepper.py` next.
+"""
+
+import ast
+import html
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backward import Watch, sweep
+from ..compiler.helpers import Helpers
+from ..errors import message
+from ..observe import Seen, observe
+from ..ops import indexing, nonlinear
+from ..tensor import Tensor
+from . import style
+from .formulas import written
+from .spelling import LATEX, MATHML, TEXT, Text, parse, shape_of, substituted
+from .symbols import CHAIN, TITLES, Symbols, ancestors
+
+OURS = ("sigmoid", "relu", "leaky_relu", "softplus", "softmax", "log_softmax", "logsumexp")
+ROOMS = {**{n: getattr(nonlinear, n) for n in OURS}, **{n: getattr(indexing, n) for n in ("scatter", "put", "erase")}}
+
+
+class Step(NamedTuple):
+    """One equation: `target` = the sum of `terms`, trees in the names of NumPy lines; `equation`: BP1, …."""
+
+    seen: Seen
+    target: str
+    terms: list[ast.expr]
+    equation: str
+    by_name: list[str]  # ops without a written form
+
+    @property
+    def line(self) -> str:
+        """The NumPy line that runs."""
+        return f"{self.target} = {' + '.join(ast.unparse(t) for t in self.terms)}"
+
+
+class Derivation:
+    """The derivation of all gradients; print it, or take `.markdown()`, `.html()`, `.source()`.
+
+    `forward`, `backward`: lists of `Step`; `inputs`: what the program of `.source()` is given.
+    """
+
+    def __init__(self, end: Seen, numbers: bool = False, own: Any = None):
+        self.names = Symbols(ancestors(end), end, own)
+        self.numbers, self.end = numbers, end
+        names = self.names
+        self.inputs = {
+            names.of(p).code: p.value
+            for s in names.nodes for p in s.parents
+            if p.kind != "op" and not (p.kind == "constant" and names.of(p).code not in names.names)
+        }  # fmt: skip
+        self.inputs = {code: v for code, v in self.inputs.items() if code.isidentifier()}
+        for s in names.nodes:
+            self.inputs |= {f"k_{k}": v for k, v in s.kwargs.items() if isinstance(v, np.ndarray)}
+        self.users: dict[int, list[tuple[Seen, int]]] = {}
+        for node in names.nodes:
+            for i, p in enumerate(node.parents):
+                self.users.setdefault(id(p), []).append((node, i))
+        self._inline: dict[str, ast.expr] = {}
+        self._pulled: dict[str, ast.expr] = {}
+        self._hidden: set[int] = {id(n) for n in names.nodes if self._is_inline(n)}
+        self.forward = [step for node in names.nodes if (step := self._forward(node))]
+        self.backward = self._backward()
+        self.gradients = {names.of(s).text(): f"d{names.of(s).code}" for s in self._leaves()}
+
+    def _leaves(self):
+        found = {id(p): p for s in self.names.nodes for p in s.parents if p.kind == "leaf" and p.cotangent is not None}
+        return list(found.values())
+
+    def _is_inline(self, node):
+        """w.T, and the product in z = a wᵀ + b, have no equation of their own."""
+        unit = any(p.node is node and u.z is not node for u in self.names.units for p in u.products)
+        turned = id(node) in self.names.reading.parameters and node.kind == "op"
+        return node is not self.end and (unit or turned) and len(self.users.get(id(node), ())) == 1
+
+    def _forward(self, node):
+        tree = substituted(self.names.forward(node), self._inline)
+        if id(node) in self._hidden:
+            self._inline[self.names.of(node).code] = tree
+            return None
+        found = written(node)
+        return Step(node, self.names.of(node).code, [tree], CHAIN, [found.name] if not found.known else [])
+
+    def _backward(self):
+        names, steps = self.names, []
+        seed = Step(self.end, "dC", [parse(repr(float(self.end.cotangent)))], CHAIN, [])
+        for seen in [*reversed(names.nodes[:-1]), *self._leaves()]:
+            if seen.cotangent is None:
+                continue
+            terms, named = [], []
+            for node, i in self.users.get(id(seen), ()):
+                share = self._share(node, i)
+                if share is not None:
+                    terms.append(share)
+                    named += [] if written(node).known else [written(node).name]
+            if seen.shape is None:
+                terms = self._parts(seen)
+            code = names.cotangent(seen).code
+            if id(seen) in self._hidden and len(terms) == 1:
+                self._pulled[code] = terms[0]
+            elif terms:
+                steps.append(Step(seen, code, terms, names.arriving(seen), named))
+        return [seed, *steps]
+
+    def _share(self, node, i):
+        if node.contributions[i] is None or node.op == "pick":
+            return None
+        tree = substituted(substituted(self.names.share(node, i), self._pulled), self._inline)
+        return self._summed(_simple(tree), node.parents[i], node)
+
+    def _parts(self, seen):
+        """The cotangent of several outputs: a tuple, zeros for what was not used."""
+        code, parts = self.names.of(seen).code, []
+        for k in range(len(seen.value)):
+            picks = [n for n, _ in self.users[id(seen)] if n.parents[1].value == k and n.cotangent is not None]
+            lines = [self.names.cotangent(n).code for n in picks] or [f"np.zeros_like({code}[{k}])"]
+            parts.append(" + ".join(lines))
+        return [parse(f"({', '.join(parts)},)")]
+
+    def _summed(self, tree, parent, node):
+        """Summed over the axes along which the operand was repeated, in the operand's dtype."""
+        shape = shape_of(tree, self.names.shapes)
+        shape = node.shape if shape is None and node.shape and written(node).known and node.op in _ELEMENTWISE else shape
+        if shape is not None and shape != parent.shape and len(shape) >= len(parent.shape):
+            extra = len(shape) - len(parent.shape)
+            kept = tuple(k + extra for k, n in enumerate(parent.shape) if n == 1 and shape[k + extra] != 1)
+            if kept:
+                tree = ast.parse(f"np.sum(_x, axis={kept!r}, keepdims=True)", mode="eval").body if tree is None else substituted(
+                    parse(f"np.sum(_x, axis={kept if len(kept) > 1 else kept[0]!r}, keepdims=True)"), {"_x": tree})
+            if extra:
+                axes = 0 if extra == 1 else tuple(range(extra))
+                tree = substituted(parse(f"np.sum(_x, axis={axes!r})"), {"_x": tree})
+        return tree
+
+    # ---- what is printed --------------------------------------------------------------------------------
+
+    def source(self) -> str:
+        """The program: NumPy lines from the inputs to every gradient; runs with `inputs` as its names."""
+        lines = [step.line for step in (*self.forward, *self.backward)]
+        text = "\n".join(lines)
+        helpers = Helpers(set(self.inputs), lambda *_: [])
+        for name, function in ROOMS.items():
+            if f"{name}(" in text:
+                helpers.written(function)
+        head = [*helpers.head, *(["import tinygrad_bp as bp"] if "bp.vjp(" in text else [])]
+        return "\n".join([*head, *("\n" + t for t in helpers.texts), "", *lines]) + "\n"
+
+    def voices(self, step: Step, spelling: Text = TEXT) -> tuple[str, str]:
+        """(matrix form, components or '') of a step, both sides."""
+        names, s = self.names, step.seen
+        symbol = names.names[step.target]
+        by_name = step.by_name and step.target[0] == "d"
+        right = [self._by_name(t, step, spelling) if by_name else names.say(t, spelling) for t in step.terms]
+        plus = "<mo>+</mo>" if spelling is MATHML else " + "
+        matrix = spelling.symbol(symbol) + spelling.equals + plus.join(right)
+        at = names.indices(s)
+        parts = [names.element(t, at, spelling) for t in step.terms]
+        if not at or by_name or any(part is None for part in parts):
+            return matrix, ""
+        return matrix, spelling.symbol(symbol, at) + spelling.equals + plus.join(map(str, parts))
+
+    def _by_name(self, tree, step, spelling):
+        name = step.by_name[0]
+        return spelling.word(f"VJP of {name}") if "bp.vjp" in ast.unparse(tree) else self.names.say(tree, spelling)
+
+    def _head(self):
+        m = self.names.m
+        yield "The derivation of every gradient, from the graph as it was recorded."
+        if self.names.units:
+            rule = f"C is a mean over m = {m} examples, so ∂C/∂z^l = δ^l/m" if m > 1 else "δ^l = ∂C/∂z^l"
+            yield f"{rule}. Layer 1 is the input."
+
+    def _title(self, step):
+        named = step.equation if step.equation != CHAIN else ""
+        name = self.names.names[step.target].text() if step.target in self.names.names else step.target
+        many = f", a sum of {len(step.terms)} contributions" if len(step.terms) > 1 else ""
+        shape = "scalar" if step.seen.shape == () else str(step.seen.shape or "several outputs")
+        return f"{name} {shape}" + (f"  {named}: {TITLES.get(named, '')}" if named else "") + many
+
+    def _value(self, step):
+        value = step.seen.value if step.target[0] != "d" or step in self.forward else step.seen.cotangent
+        return style.short(np.array2string(np.asarray(value), precision=4, separator=", "), 400) if self.numbers and not isinstance(value, (list, tuple)) else ""
+
+    def __str__(self):
+        out = [*self._head()]
+        for title, steps in (("Forward", self.forward), ("Backward", self.backward)):
+            out += ["", title, "=" * len(title)]
+            for step in steps:
+                matrix, element = self.voices(step)
+                out += ["", self._title(step), f"    matrix      {matrix}"]
+                out += [f"    components  {element}"] if element else []
+                out += [f"    numpy       {step.line}"]
+                out += [f"    numbers     {self._value(step)}"] if self.numbers else []
+        return "\n".join(out)
+
+    __repr__ = __str__
+
+    def markdown(self) -> str:
+        """Markdown with LaTeX between dollar signs."""
+        out = ["# " + next(self._head()), *list(self._head())[1:]]
+        for title, steps in (("Forward", self.forward), ("Backward", self.backward)):
+            out.append(f"## {title}")
+            for step in steps:
+                matrix, element = self.voices(step, LATEX)
+                out.append(f"**{html.escape(self._title(step)).replace('*', chr(92) + '*').replace('^', chr(92) + '^')}**")
+                out += [f"$$ {part} $$" for part in (matrix, element) if part]
+                out.append(f"```python\n{step.line}\n```")
+                out += [f"`{self._value(step)}`"] if self.numbers else []
+        return "\n\n".join(out) + "\n"
+
+    def html(self) -> str:
+        """A part of a page with MathML; all text of the user's is escaped."""
+        out = [f"<style>{CSS}</style><section class='bp-derivation'>", *(f"<p>{html.escape(h)}</p>" for h in self._head())]
+        for title, steps in (("Forward", self.forward), ("Backward", self.backward)):
+            out.append(f"<h2>{title}</h2>")
+            for step in steps:
+                matrix, element = self.voices(step, MATHML)
+                out.append(f"<article><h3>{html.escape(self._title(step))}</h3>")
+                out += [f'<math display="block"><mrow>{part}</mrow></math>' for part in (matrix, element) if part]
+                out.append(f"<pre>{html.escape(step.line)}</pre>")
+                out += [f"<pre>{html.escape(self._value(step))}</pre>"] if self.numbers else []
+                out.append("</article>")
+        return "\n".join([*out, "</section>"])
+
+    _repr_html_ = html
+    _repr_markdown_ = markdown
+
+
+CSS = (
+    ".bp-derivation{max-width:60rem;font:16px/1.5 Georgia,serif;color:#1f2933;background:#fff;padding:1rem}"
+    ".bp-derivation article{border-left:3px solid #0072b2;padding:.1rem 1rem;margin:1rem 0}"
+    ".bp-derivation h3{font-size:1rem;margin:.3rem 0;color:#52606d}.bp-derivation math{margin:.6rem 0;text-align:left}"
+    ".bp-derivation pre{background:#f0f2f4;padding:.4rem .6rem;overflow-x:auto;margin:.3rem 0}"
+)
+_ELEMENTWISE = {"add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "where", "logaddexp", "arctan2", "hypot"}
+
+
+def _simple(tree):
+    """(A B)ᵀ as Bᵀ Aᵀ, and (Aᵀ)ᵀ as A."""
+    if isinstance(tree, ast.BinOp):
+        return ast.BinOp(_simple(tree.left), tree.op, _simple(tree.right))
+    if not (isinstance(tree, ast.Attribute) and tree.attr == "T"):
+        return tree
+    inner = _simple(tree.value)
+    if isinstance(inner, ast.Attribute) and inner.attr == "T":
+        return inner.value
+    if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.MatMult):
+        left, right = (_simple(ast.Attribute(part, "T", ast.Load())) for part in (inner.right, inner.left))
+        return ast.BinOp(left, ast.MatMult(), right)
+    return ast.Attribute(inner, "T", ast.Load())
+
+
+def explain(loss: Any, *args: Any, numbers: bool = False, net: Any = None) -> Derivation:
+    """The derivation of every parameter's gradient, step by step, from an observed run; a `Derivation`.
+
+    `loss`: a Tensor computed inside `bp.observe()`, or a function, which is observed on `args`.
+    `numbers=True` writes the values below each step; `net` gives its parameters' paths.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> print(bp.explain(lambda x: np.sum(x * x), np.ones(3)).backward[-1].line)
+    dx = du1 * x + du1 * x
+    """
+    if callable(loss) and not isinstance(loss, Tensor):
+        loss = _observed(loss, args)
+    node = loss._node if isinstance(loss, Tensor) else None
+    seen = None if node is None or node.extra is None else node.extra.seen
+    if seen is None or seen.shape != ():
+        what = "there is nothing to explain" if seen is None else "a derivation is of one number"
+        do = "compute it inside “with bp.observe():”, or pass the function that computes it"
+        raise ValueError(message(what, expected="a scalar Tensor that was observed", got=repr(loss)[:80], do=do))
+    if seen.cotangent is not None:
+        return Derivation(seen, numbers, net)
+    sweep({node: np.ones((), seen.dtype)}, True, Watch())
+    return Derivation(seen, numbers, net)
+
+
+def _observed(f: Callable, args: tuple) -> Any:
+    names = list(inspect.signature(f).parameters) if args else []
+    given = [
+        Tensor(a, requires_grad=True, name=n) if isinstance(a, (float, np.ndarray)) and np.asarray(a).dtype.kind == "f" else a
+        for n, a in zip(names, args)
+    ]
+    with observe():
+        return f(*given)
