@@ -97,11 +97,20 @@ def test_values_as_heatmaps():
 def test_on_the_edges_factors_and_contributions_add_up():
     x = bp.Tensor(3.0, requires_grad=True, name="x")
     with bp.observe() as run:
-        (x * x + 2 * x).backward()
+        (4 * (x * x + 2 * x)).backward()
     picture = viz.graph(run, edges="local")
-    assert "grad 8 = 3 + 3 + 2" in texts(picture)
-    assert picture.source.count(">3 × 1<") == 2
-    assert ">2 × 1<" in picture.source
+    assert "grad 32 = 12 + 12 + 8" in texts(picture)
+    assert picture.source.count(">3 × 4<") == 2
+    assert ">2 × 4<" in picture.source
+
+
+def test_a_rule_without_a_written_form_is_named():
+    x = bp.Tensor([1.0, 0.0], requires_grad=True)
+    with bp.observe() as run, np.errstate(all="ignore"):
+        np.sum(np.log(x)).backward()
+    source = viz.graph(run, edges="local").source
+    assert "VJP of sum" in source
+    assert "lambda" not in source
 
 
 def test_a_gradient_of_which_only_a_part_comes_from_here_says_so():
@@ -203,6 +212,11 @@ def test_any_text_in_a_module_a_name_or_a_title_is_shown(name):
         assert b"<svg" in draw.draw(picture.source, "svg")
     if name.strip() and len(name) <= style.LONGEST_NAME:
         assert style.clean(name) in texts(viz.graph(run).dark())
+
+
+def test_a_name_that_looks_like_a_colour_is_not_translated():
+    x = bp.Tensor([1.0], requires_grad=True, name=style.INK)
+    assert style.INK in texts(viz.graph(np.sin(x)).dark())
 
 
 # ---- neurons --------------------------------------------------------------------------------------------

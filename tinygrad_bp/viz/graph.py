@@ -13,6 +13,7 @@ from ..errors import message
 from . import style
 from .collapse import fitting, without_constants
 from .edges import local_label, path_steps
+from .formulas import written
 from .highlight import COLORS, mark, marks_of
 from .labels import Shown, op_label, plain, tooltip, value_label
 from .layout import Layout, frames
@@ -123,7 +124,7 @@ def _form(book):
     """(Seen, operand) -> what it hands on, in symbols."""
 
     def form(seen, i):
-        tree = book and book.share(seen, i)
+        tree = book.share(seen, i) if book and written(seen).known else None
         return book.say(tree) if tree else ""
 
     return form

@@ -33,7 +33,7 @@ def legend(vertices: list[Vertex], shown: Shown, paths: Sequence, hidden: int) -
         lines.append(("on the edges: local derivative × gradient that arrives = contribution; contributions "
                       "add up to the gradient", style.INK))  # fmt: skip
     if shown.values == "heatmap":
-        lines.append(("cells: blue above 0, orange below, the darkest the largest of its array; "
+        lines.append(("cells: blue above 0, orange below, the strongest the largest of its array; "
                       "of long axes 8 elements, evenly spaced", style.INK))  # fmt: skip
     if hidden:
         lines.append((f"{hidden} constant{'s' * (hidden > 1)} not drawn", style.INK))
