@@ -1,4 +1,4 @@
-"""See one training step: its graph, and what the net learns from it; the folder is the first argument."""
+"""See one training step: its graph, its derivation, and what the net learns; the folder is the first argument."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ with bp.observe() as run:
     loss = cost(net(bp.Tensor(x, name="x")), bp.Tensor(y, name="y"))
     loss.backward()
 print(bp.viz.render(bp.viz.graph(run), out / "graph.svg"))
+print(bp.explain(loss))
 
 sgd = bp.optim.SGD(net.parameters(), lr=5.0)
 bp.training.fit(net, (x, y), cost, sgd, epochs=1000, batch_size=4, rng=0, quiet=True)

@@ -86,12 +86,20 @@ def test_the_page_is_whole(demo):
         assert link == "data:," or (out / link).exists() or link[1:] in page.ids, link
     assert len(page.ids) == len(set(page.ids))
     assert page.headings[0] == "h1"
-    assert page.headings.count("h2") == 6
+    assert page.headings.count("h2") == 7
     assert len(page.images) == 10
     for image in page.images:
         assert image["src"].startswith("data:image/")
         assert len(image["alt"].split()) > 5
     assert len(text) < 3_000_000
+
+
+def test_the_derivation_is_a_page(demo):
+    page = Page((demo[-1] / "derivation.html").read_text(encoding="utf-8"))
+    assert not page.open
+    assert "index.html" in page.links
+    for equation in ("BP1", "BP2", "BP3", "BP4"):
+        assert equation in "".join(page.text)
 
 
 def test_the_page_says_what_was_printed(demo):

@@ -11,6 +11,7 @@ import numpy as np
 from .. import __version__, backprop, data, nn, optim, training, viz
 from ..observe import observe
 from ..tensor import Tensor
+from ..viz.derivation import explain
 from . import page
 from .commands import BATCH, EPOCHS, ETA, learn
 
@@ -47,7 +48,7 @@ def demo(options):
     markup = {"proof": page.proof_rows(proof), "digits": _some_digits(net, *test)}
     index = page.write(out / "index.html", pictures, facts, markup)
     print(
-        f"\nwritten: {len(plots)} plots, two drawings, and the page to open first:\n  {index}"
+        f"\nwritten: {len(plots)} plots, two drawings, a derivation, and the page to open first:\n  {index}"
     )
     return 0 if proof.ok and weights.ok else 1
 
@@ -63,10 +64,11 @@ def _prove(net, x, y, seed):
 
 
 def _watch(net, out):
-    """One training step of a small net: drawn."""
+    """One training step of a small net: drawn and derived."""
     with observe() as run:
         loss = cost(net(Tensor(XOR[0], name="x")), XOR[1])
         loss.backward()
+    page.document(out / "derivation.html", "The derivation of every gradient", explain(loss).html())
     drawings = {"graph": viz.graph(run, edges="local"), "net": viz.draw_net(net, XOR[0][1], XOR[1][1], cost)}
     return {name: viz.render(drawing, out / f"{name}.svg") for name, drawing in drawings.items()}
 
