@@ -1,7 +1,11 @@
 """The printed lines, run by NumPy, give the engine's gradients."""
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tinygrad_bp.nn import functional as F
@@ -41,11 +45,11 @@ def test_the_printed_lines_give_the_gradients(graph):
     derivation = bp.explain(*GRAPHS[graph])
     names = dict(derivation.inputs)
     exec(derivation.source(), names)
-    leaves = derivation._leaves()
+    leaves = derivation.leaves
     assert leaves
     for leaf in leaves:
         got = names[f"d{derivation.names.of(leaf).code}"]
-        np.testing.assert_allclose(got, leaf.cotangent, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(got, derivation.cotangents[id(leaf)], rtol=1e-12, atol=1e-13)
     assert str(derivation) and derivation.markdown() and derivation.html()  # noqa: PT018
 
 
@@ -59,3 +63,42 @@ def test_the_four_equations_are_named():
 def test_an_unobserved_graph_says_how():
     with pytest.raises(ValueError, match="observe"):
         bp.explain(bp.Tensor(1.0, requires_grad=True) * 2.0)
+
+
+def test_the_record_is_left_as_it_was():
+    x = bp.Tensor(np.ones(3), requires_grad=True, name="x")
+    with bp.observe() as run:
+        loss = np.sum(np.exp(x))
+    before = str(bp.explain(loss, numbers=True))
+    assert x.grad is None
+    loss.backward()
+    np.testing.assert_array_equal(run.nodes[-1].cotangent, 1.0)
+    assert str(bp.explain(loss, numbers=True)) == before
+
+
+def test_text_of_the_users_is_escaped():
+    x = bp.Tensor(np.ones(3), requires_grad=True, name="<script>alert(1)</script>")
+    with bp.observe():
+        loss = np.sum(np.exp(x))
+    assert "<script>" not in bp.explain(loss, numbers=True).html()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4),
+    m=st.integers(1, 4),
+    activation=st.sampled_from([np.tanh, F.sigmoid, F.softplus]),
+)
+def test_drawn_nets(sizes, m, activation):
+    rng = np.random.default_rng(0)
+    layers = [bp.nn.Linear(a, b, rng=rng, dtype=np.float64) for a, b in itertools.pairwise(sizes)]
+    net = bp.nn.Sequential(*itertools.chain.from_iterable((layer, activation) for layer in layers))
+    x, y = rng.normal(size=(m, sizes[0])), rng.uniform(size=(m, sizes[-1]))
+    derivation = bp.explain(lambda: F.mse_loss(net(x), y))
+    names = dict(derivation.inputs)
+    exec(derivation.source(), names)
+    assert len(derivation.leaves) == 2 * len(layers)
+    for leaf in derivation.leaves:
+        got, wanted = names[f"d{derivation.names.of(leaf).code}"], derivation.cotangents[id(leaf)]
+        assert got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)

@@ -5,7 +5,8 @@ import pytest
 
 import tinygrad_bp as bp
 from tinygrad_bp.nn import functional as F
-from tinygrad_bp.viz.spelling import LATEX, MATHML, TEXT, Symbol, components, parse, write
+from tinygrad_bp.viz.components import components
+from tinygrad_bp.viz.spelling import LATEX, MATHML, TEXT, Symbol, parse, write
 from tinygrad_bp.viz.symbols import CHAIN, symbols
 
 

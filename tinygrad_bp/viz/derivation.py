@@ -15,18 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backward import Watch, sweep
-from ..compiler.helpers import Helpers
 from ..errors import message
 from ..observe import Seen, observe
-from ..ops import indexing, nonlinear
 from ..tensor import Tensor
 from . import style
-from .formulas import written
-from .spelling import LATEX, MATHML, TEXT, Text, parse, shape_of, substituted
+from .components import shape_of
+from .formulas import pick_index, written
+from .helpers import HELPERS
+from .spelling import LATEX, MATHML, TEXT, Text, parse, substituted
 from .symbols import CHAIN, TITLES, Symbols, ancestors
-
-OURS = ("sigmoid", "relu", "leaky_relu", "softplus", "softmax", "log_softmax", "logsumexp")
-ROOMS = {**{n: getattr(nonlinear, n) for n in OURS}, **{n: getattr(indexing, n) for n in ("scatter", "put", "erase")}}
 
 
 class Step(NamedTuple):
@@ -71,10 +68,18 @@ class Derivation:
         self._hidden: set[int] = {id(n) for n in names.nodes if self._is_inline(n)}
         self.forward = [step for node in names.nodes if (step := self._forward(node))]
         self.backward = self._backward()
+        self.leaves = self._leaves()
+        seen = [*names.nodes, *self.leaves]
+        self.cotangents = {id(one): one.cotangent for one in seen}  # the record may go on after us
         self.gradients = {names.of(s).text(): f"d{names.of(s).code}" for s in self._leaves()}
 
     def _leaves(self):
-        found = {id(p): p for s in self.names.nodes for p in s.parents if p.kind == "leaf" and p.cotangent is not None}
+        found = {
+            id(p): p
+            for s in self.names.nodes
+            for p in s.parents
+            if p.kind == "leaf" and p.cotangent is not None
+        }
         return list(found.values())
 
     def _is_inline(self, node):
@@ -93,7 +98,7 @@ class Derivation:
 
     def _backward(self):
         names, steps = self.names, []
-        seed = Step(self.end, "dC", [parse(repr(float(self.end.cotangent)))], CHAIN, [])
+        seed = Step(self.end, "dC", [parse(repr(float(np.asarray(self.end.cotangent))))], CHAIN, [])
         for seen in [*reversed(names.nodes[:-1]), *self._leaves()]:
             if seen.cotangent is None:
                 continue
@@ -115,14 +120,15 @@ class Derivation:
     def _share(self, node, i):
         if node.contributions[i] is None or node.op == "pick":
             return None
-        tree = substituted(substituted(self.names.share(node, i), self._pulled), self._inline)
+        share: Any = self.names.share(node, i)
+        tree = substituted(substituted(share, self._pulled), self._inline)
         return self._summed(_simple(tree), node.parents[i], node)
 
     def _parts(self, seen):
         """The cotangent of several outputs: a tuple, zeros for what was not used."""
         code, parts = self.names.of(seen).code, []
         for k in range(len(seen.value)):
-            picks = [n for n, _ in self.users[id(seen)] if n.parents[1].value == k and n.cotangent is not None]
+            picks = [n for n, _ in self.users[id(seen)] if pick_index(n) == k and n.cotangent is not None]
             lines = [self.names.cotangent(n).code for n in picks] or [f"np.zeros_like({code}[{k}])"]
             parts.append(" + ".join(lines))
         return [parse(f"({', '.join(parts)},)")]
@@ -130,13 +136,23 @@ class Derivation:
     def _summed(self, tree, parent, node):
         """Summed over the axes along which the operand was repeated, in the operand's dtype."""
         shape = shape_of(tree, self.names.shapes)
-        shape = node.shape if shape is None and node.shape and written(node).known and node.op in _ELEMENTWISE else shape
+        shape = (
+            node.shape
+            if shape is None and node.shape and written(node).known and node.op in _ELEMENTWISE
+            else shape
+        )
         if shape is not None and shape != parent.shape and len(shape) >= len(parent.shape):
             extra = len(shape) - len(parent.shape)
             kept = tuple(k + extra for k, n in enumerate(parent.shape) if n == 1 and shape[k + extra] != 1)
             if kept:
-                tree = ast.parse(f"np.sum(_x, axis={kept!r}, keepdims=True)", mode="eval").body if tree is None else substituted(
-                    parse(f"np.sum(_x, axis={kept if len(kept) > 1 else kept[0]!r}, keepdims=True)"), {"_x": tree})
+                tree = (
+                    ast.parse(f"np.sum(_x, axis={kept!r}, keepdims=True)", mode="eval").body
+                    if tree is None
+                    else substituted(
+                        parse(f"np.sum(_x, axis={kept if len(kept) > 1 else kept[0]!r}, keepdims=True)"),
+                        {"_x": tree},
+                    )
+                )
             if extra:
                 axes = 0 if extra == 1 else tuple(range(extra))
                 tree = substituted(parse(f"np.sum(_x, axis={axes!r})"), {"_x": tree})
@@ -148,12 +164,9 @@ class Derivation:
         """The program: NumPy lines from the inputs to every gradient; runs with `inputs` as its names."""
         lines = [step.line for step in (*self.forward, *self.backward)]
         text = "\n".join(lines)
-        helpers = Helpers(set(self.inputs), lambda *_: [])
-        for name, function in ROOMS.items():
-            if f"{name}(" in text:
-                helpers.written(function)
-        head = [*helpers.head, *(["import tinygrad_bp as bp"] if "bp.vjp(" in text else [])]
-        return "\n".join([*head, *("\n" + t for t in helpers.texts), "", *lines]) + "\n"
+        used = [code for name, code in HELPERS.items() if f"{name}(" in text]
+        head = ["import numpy as np", *(["import tinygrad_bp as bp"] if "bp.vjp(" in text else [])]
+        return "\n".join([*head, *("\n\n" + code for code in used), "", *lines]) + "\n"
 
     def voices(self, step: Step, spelling: Text = TEXT) -> tuple[str, str]:
         """(matrix form, components or '') of a step, both sides."""
@@ -171,7 +184,11 @@ class Derivation:
 
     def _by_name(self, tree, step, spelling):
         name = step.by_name[0]
-        return spelling.word(f"VJP of {name}") if "bp.vjp" in ast.unparse(tree) else self.names.say(tree, spelling)
+        return (
+            spelling.word(f"VJP of {name}")
+            if "bp.vjp" in ast.unparse(tree)
+            else self.names.say(tree, spelling)
+        )
 
     def _head(self):
         m = self.names.m
@@ -188,8 +205,16 @@ class Derivation:
         return f"{name} {shape}" + (f"  {named}: {TITLES.get(named, '')}" if named else "") + many
 
     def _value(self, step):
-        value = step.seen.value if step.target[0] != "d" or step in self.forward else step.seen.cotangent
-        return style.short(np.array2string(np.asarray(value), precision=4, separator=", "), 400) if self.numbers and not isinstance(value, (list, tuple)) else ""
+        value = (
+            step.seen.value
+            if step.target[0] != "d" or step in self.forward
+            else self.cotangents[id(step.seen)]
+        )
+        return (
+            style.short(np.array2string(np.asarray(value), precision=4, separator=", "), 400)
+            if self.numbers and not isinstance(value, (list, tuple))
+            else ""
+        )
 
     def __str__(self):
         out = [*self._head()]
@@ -212,7 +237,9 @@ class Derivation:
             out.append(f"## {title}")
             for step in steps:
                 matrix, element = self.voices(step, LATEX)
-                out.append(f"**{html.escape(self._title(step)).replace('*', chr(92) + '*').replace('^', chr(92) + '^')}**")
+                out.append(
+                    f"**{html.escape(self._title(step)).replace('*', chr(92) + '*').replace('^', chr(92) + '^')}**"
+                )
                 out += [f"$$ {part} $$" for part in (matrix, element) if part]
                 out.append(f"```python\n{step.line}\n```")
                 out += [f"`{self._value(step)}`"] if self.numbers else []
@@ -220,13 +247,18 @@ class Derivation:
 
     def html(self) -> str:
         """A part of a page with MathML; all text of the user's is escaped."""
-        out = [f"<style>{CSS}</style><section class='bp-derivation'>", *(f"<p>{html.escape(h)}</p>" for h in self._head())]
+        out = [
+            f"<style>{CSS}</style><section class='bp-derivation'>",
+            *(f"<p>{html.escape(h)}</p>" for h in self._head()),
+        ]
         for title, steps in (("Forward", self.forward), ("Backward", self.backward)):
             out.append(f"<h2>{title}</h2>")
             for step in steps:
                 matrix, element = self.voices(step, MATHML)
                 out.append(f"<article><h3>{html.escape(self._title(step))}</h3>")
-                out += [f'<math display="block"><mrow>{part}</mrow></math>' for part in (matrix, element) if part]
+                out += [
+                    f'<math display="block"><mrow>{part}</mrow></math>' for part in (matrix, element) if part
+                ]
                 out.append(f"<pre>{html.escape(step.line)}</pre>")
                 out += [f"<pre>{html.escape(self._value(step))}</pre>"] if self.numbers else []
                 out.append("</article>")
@@ -242,7 +274,19 @@ CSS = (
     ".bp-derivation h3{font-size:1rem;margin:.3rem 0;color:#52606d}.bp-derivation math{margin:.6rem 0;text-align:left}"
     ".bp-derivation pre{background:#f0f2f4;padding:.4rem .6rem;overflow-x:auto;margin:.3rem 0}"
 )
-_ELEMENTWISE = {"add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "where", "logaddexp", "arctan2", "hypot"}
+_ELEMENTWISE = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "maximum",
+    "minimum",
+    "where",
+    "logaddexp",
+    "arctan2",
+    "hypot",
+}
 
 
 def _simple(tree):
@@ -277,17 +321,24 @@ def explain(loss: Any, *args: Any, numbers: bool = False, net: Any = None) -> De
     if seen is None or seen.shape != ():
         what = "there is nothing to explain" if seen is None else "a derivation is of one number"
         do = "compute it inside “with bp.observe():”, or pass the function that computes it"
-        raise ValueError(message(what, expected="a scalar Tensor that was observed", got=repr(loss)[:80], do=do))
+        raise ValueError(
+            message(what, expected="a scalar Tensor that was observed", got=repr(loss)[:80], do=do)
+        )
     if seen.cotangent is not None:
         return Derivation(seen, numbers, net)
     sweep({node: np.ones((), seen.dtype)}, True, Watch())
-    return Derivation(seen, numbers, net)
+    derivation = Derivation(seen, numbers, net)
+    for one in (*derivation.names.nodes, *derivation.leaves):  # the record as it was: backward may yet come
+        one.cotangent, one.contributions = None, [None] * len(one.parents)
+    return derivation
 
 
 def _observed(f: Callable, args: tuple) -> Any:
     names = list(inspect.signature(f).parameters) if args else []
     given = [
-        Tensor(a, requires_grad=True, name=n) if isinstance(a, (float, np.ndarray)) and np.asarray(a).dtype.kind == "f" else a
+        Tensor(a, requires_grad=True, name=n)
+        if isinstance(a, (float, np.ndarray)) and np.asarray(a).dtype.kind == "f"
+        else a
         for n, a in zip(names, args)
     ]
     with observe():

@@ -94,6 +94,12 @@ def _one_index(part):
     return literal(part)
 
 
+def pick_index(s: Seen) -> int:
+    """Which of several outputs a pick has taken: the one that is its value."""
+    parts: Any = s.parents[0].value
+    return next(k for k, part in enumerate(parts) if part is s.value or np.array_equal(part, s.value))
+
+
 def _getitem(s):
     return f"a[{index_text(s.parents[1].value)}]"
 
@@ -277,7 +283,7 @@ WRITTEN: dict[str, tuple[Line, ...]] = {
                     lambda s: f"g[{index_text(s.kwargs['index'])}]"),
     "concatenate": (lambda s: f"np.concatenate([{_listed(s)}]{_settings(s)})", _cut),
     "stack":       (lambda s: f"np.stack([{_listed(s)}]{_settings(s)})",       _cut),
-    PICK.name:     (lambda s: f"a[{s.parents[1].value}]", None, None),
+    PICK.name:     (lambda s: f"a[{pick_index(s)}]", None, None),
 }
 # fmt: on
 for _name, _same in (("true_divide", "divide"), ("abs", "absolute"), ("conj", "positive")):
@@ -348,7 +354,7 @@ def _by_name(seen, forward):
     names = [n for n, share in zip(operand_names(seen), seen.contributions) if share is not None]
     shares: list[ast.expr | None] = []
     for name, share in zip(operand_names(seen), seen.contributions):
-        pulled = f"bp.vjp(lambda {name}: {call}, {name})[1](g)"
+        pulled = f"bp.vjp(lambda {name}: {call}, {name})[1](g)[0]"
         shares.append(parse(pulled) if share is not None and names else None)
     return Written(parse(call), shares, str(seen.op))
 

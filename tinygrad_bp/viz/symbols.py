@@ -15,8 +15,9 @@ from ..backprop.equations import JACOBIAN, SIGMA_PRIME
 from ..backprop.reading import Reading, Weighted, read, shortest
 from ..compiler.names import identifier, unused
 from ..observe import Run, Seen
+from .components import LETTERS, components
 from .formulas import literal, operand_names, written
-from .spelling import LETTERS, TEXT, Symbol, Text, components, parse, substituted, write
+from .spelling import TEXT, Symbol, Text, parse, substituted, write
 
 CHAIN = "chain rule"
 TITLES = {
