@@ -65,7 +65,7 @@ def test_repeated_blocks_are_drawn_once_with_their_number():
 
 
 def test_a_net_of_1000_ops_stays_under_the_cap():
-    net, run = deep_net(250)
+    _, run = deep_net(250)
     assert len(run) > 1000
     assert len(read(viz.graph(run)).nodes) <= 120
     with bp.observe() as run:  # nothing here is repeated, and no module is there
