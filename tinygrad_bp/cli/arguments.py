@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..nn.activations import BY_NAME
 from . import commands
+from .demo import demo
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,8 +63,8 @@ def _parser():
         )
         sub.add_argument("--batch", type=_count, default=4, help="examples (default 4)")
 
-    demo = command("demo", commands.demo, "train on real digits, prove BP1–BP4, draw (the default)")
-    demo.add_argument("--out", default="tinygrad_bp_demo", help="folder for the pictures")
+    tour = command("demo", demo, "train on real digits, prove BP1–BP4, show it on a page (the default)")
+    tour.add_argument("--out", default="tinygrad_bp_demo", help="folder for index.html and the pictures")
     train = command("train", commands.train, "train [784, H, 10] on a folder of MNIST files")
     train.add_argument("--data", required=True, help="folder with the four IDX files, gzipped or not")
     train.add_argument("--hidden", type=_count, default=30, help="width of the hidden layer (default 30)")

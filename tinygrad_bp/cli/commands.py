@@ -1,7 +1,6 @@
-"""The commands: each a few calls of the library, with what they return printed."""
+"""The commands but the demo: each a few calls of the library, with what they return printed. Read `demo.py` next."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -9,35 +8,7 @@ from .. import backprop, data, nn, optim, training, viz
 from ..observe import observe
 from ..tensor import Tensor
 
-EPOCHS, BATCH, ETA = 30, 10, 3.0  # the book's recipe
-
-
-def demo(options):
-    """Train, prove, look: the tour of the package in one run."""
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (x, labels), (x_test, labels_test) = data.load_digits(dtype=np.float64)
-    y = data.one_hot(labels, 10, dtype=np.float64)
-    print(f"{len(x)} handwritten digits of 8×8 pixels to learn from, {len(x_test)} held out\n")
-    net, history = _learn([64, 30, 10], (x, y), (x_test, labels_test), EPOCHS, BATCH, ETA, options.seed)
-
-    print("\nThe proof: the generic chain rule against the textbook, on the trained net\n")
-    proof = backprop.verify(net, x[:BATCH], y[:BATCH], nn.functional.quadratic_cost)
-    print(proof)
-    print("\nThe error of each layer, mean over the examples:")
-    for l, norm in backprop.delta_norms(net, x, y, nn.functional.quadratic_cost).items():  # noqa: E741
-        print(f"  ‖δ^{l}‖ = {norm:.6f}")
-    print("\n20 weights drawn at random, against finite differences\n")
-    weights = backprop.check_weights(
-        net, x[:BATCH], y[:BATCH], nn.functional.quadratic_cost, n=20, rng=options.seed
-    )
-    print(weights)
-
-    with observe() as run:
-        nn.functional.quadratic_cost(net(Tensor(x[:BATCH], name="x")), y[:BATCH]).backward()
-    drawn = [viz.render(viz.graph(run), out / "graph.svg"), _curve(history, out / "learning_curve.png")]
-    print("\nwritten:", *drawn, sep="\n  ")
-    return 0 if proof.ok and weights.ok else 1
+EPOCHS, BATCH, ETA = 30, 10, 3.0  # the book's
 
 
 def train(options):
@@ -46,11 +17,11 @@ def train(options):
     print(f"{len(x)} digits to learn from, {len(test[0])} to test on\n")
     y = data.one_hot(labels, 10)
     sizes = [784, options.hidden, 10]
-    _learn(sizes, (x, y), test, options.epochs, options.batch, options.eta, options.seed)
+    learn(sizes, (x, y), test, options.epochs, options.batch, options.eta, options.seed)
     return 0
 
 
-def _learn(sizes, examples, test, epochs, batch, eta, seed):
+def learn(sizes, examples, test, epochs, batch, eta, seed):
     """A net trained by the book's recipe, and its history; prints a line every few epochs."""
     rng = np.random.default_rng(seed)
     net = nn.MLP(sizes, rng=rng, dtype=examples[0].dtype, init="standard_normal")
@@ -69,11 +40,6 @@ def _learn(sizes, examples, test, epochs, batch, eta, seed):
         )
     print(f"trained in {seconds:.1f} s: {training.accuracy(net, *test):.2%} of the test digits are right")
     return net, history
-
-
-def _curve(history, file):
-    viz.plot_learning_curve(history).figure.savefig(file)
-    return file
 
 
 def _random_net(options):

@@ -1,4 +1,7 @@
-"""`accuracy`: the share of examples whose largest output is the right one. Read `fit.py` next."""
+"""`accuracy`: the share of examples whose largest output is the right one; `confusion_matrix`: which are not.
+
+The one idea: a net is judged as it will be used, in `eval` mode and without recording (`predict`). Read `fit.py` next.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +24,44 @@ def accuracy(net: Callable, x: Any, y: Any) -> float:
     y: integer labels (m,), or one-hot rows (m, K). The net runs in `eval` mode and records nothing.
     Raises for y that is neither, and for a net that has no output for each of two classes or more.
     """
+    labels = _labels(x, y)
+    return count_right(predict(net, x), labels) / len(labels)
+
+
+def predict(net: Callable, x: Any) -> np.ndarray:
+    """net(x) as an array: in `eval` mode, nothing recorded, a few thousand rows of x at a time.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> bp.training.predict(bp.nn.MLP([3, 5, 2], rng=0), np.ones((4, 3), np.float32)).shape
+    (4, 2)
+    """
+    with mode(net, training=False), no_grad():
+        rows = [constant(net(x[i : i + ROWS])) for i in range(0, max(len(x), 1), ROWS)]
+    return np.concatenate(rows)
+
+
+def confusion_matrix(net: Callable, x: Any, y: Any) -> np.ndarray:
+    """(K, K): how many examples of class i (row) the net takes for class j (column), K outputs; y as for `accuracy`.
+
+    >>> import numpy as np, tinygrad_bp as bp
+    >>> confusion_matrix(lambda x: x, np.eye(3), np.array([0, 1, 1])).tolist()
+    [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    """
+    labels = _labels(x, y)
+    outputs = predict(net, x)
+    count_right(outputs, labels)  # which says what is wrong with them
+    K = outputs.shape[1]
+    if labels.min() < 0 or labels.max() >= K:
+        raise ValueError(
+            message(
+                "a label has no output of the net", expected=f"labels 0 … {K - 1}",
+                got=f"{labels.min()} … {labels.max()}",
+            )
+        )  # fmt: skip
+    return np.bincount(K * labels + outputs.argmax(1), minlength=K * K).reshape(K, K)
+
+
+def _labels(x, y):
     labels = classes(y)
     if labels is None:
         raise TypeError(
@@ -32,12 +73,7 @@ def accuracy(net: Callable, x: Any, y: Any) -> float:
         )
     if len(x) != len(labels) or not len(labels):
         raise ValueError(message("accuracy needs one label per example", got=f"{len(x)} and {len(labels)}"))
-    with mode(net, training=False), no_grad():
-        right = sum(
-            count_right(constant(net(x[i : i + ROWS])), labels[i : i + ROWS])
-            for i in range(0, len(labels), ROWS)
-        )
-    return right / len(labels)
+    return labels
 
 
 def count_right(outputs: np.ndarray, labels: np.ndarray) -> int:

@@ -6,6 +6,8 @@ imported only when a plot is asked for. Read `vertices.py` next.
 """
 
 from .graph import graph
+from .histograms import plot_activations, plot_gradients
+from .images import plot_confusion, plot_decision_regions, plot_weights
 from .neurons import draw_net
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .program import program
@@ -22,11 +24,16 @@ __all__ = [
     "draw_spread",
     "draw_weight",
     "graph",
+    "plot_activations",
+    "plot_confusion",
     "plot_curves",
+    "plot_decision_regions",
     "plot_delta_norms",
     "plot_effort",
+    "plot_gradients",
     "plot_learning_curve",
     "plot_step_errors",
+    "plot_weights",
     "program",
     "render",
 ]

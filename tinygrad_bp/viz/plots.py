@@ -3,7 +3,7 @@
 The one idea: each plot takes what another room returned, draws it on the given Axes, or on a new
 Figure of 1280 × 720 pixels that belongs to nobody else, and returns the Axes; `ax.figure.savefig`
 writes it. No global state of Matplotlib is touched, and no window is opened. The colours are Okabe
-and Ito's, and lines differ in their marks as well. Read `graph.py` next.
+and Ito's, and lines differ in their marks as well. Read `histograms.py` next.
 """
 
 import itertools
@@ -13,18 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
+from .canvas import BLUE, FAR_APART, GREEN, INK, LOOKS, ORANGE, axes, dress, legend, scale
 
-BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#d55e00", "#00735c", "#cbd2d9", "#1f2933"
-LOOKS = [(BLUE, "o", "-"), (ORANGE, "^", "--"), (GREEN, "s", "-."), ("#aa4499", "D", ":"), (INK, "v", "-")]
-"""Colour, mark and dash of the first, second, … line."""
-SIZE = 15
-"""Points of all text on a Figure of our own: 21 pixels of 720."""
 MANY = 40
 """Epochs from which on a line has no marks."""
 MOST_NAMES = 8
 """Layers that are named in a legend, or marks of a line; of more, so many evenly spaced."""
-FAR_APART = 30
-"""Ratio of norms from which on their axis is logarithmic."""
 
 
 def plot_learning_curve(history: Any, ax: Any = None) -> Any:
@@ -43,9 +37,9 @@ def plot_learning_curve(history: Any, ax: Any = None) -> Any:
         raise ValueError(
             message("this history has no loss to draw", expected="at least one completed epoch", got="none")
         )
-    ax, size = _axes(ax)
+    ax, size = axes(ax)
     lines = [_line(ax, history.loss, "loss", BLUE, "o", "-")]
-    _dress(ax, "epoch", "loss", size)
+    dress(ax, "epoch", "loss", size)
     ax.set_xlim(0.5, len(history.loss) + 0.5)
     if not np.any(np.asarray(history.loss) < 0):
         ax.set_ylim(bottom=0)
@@ -56,17 +50,19 @@ def plot_learning_curve(history: Any, ax: Any = None) -> Any:
         right = ax.twinx()
         for name, (values, *look) in shares.items():
             lines.append(_line(right, 100 * np.asarray(values), name, *look))
-        _dress(right, "", "accuracy (%)", size)
+        dress(right, "", "accuracy (%)", size)
         right.grid(False)
         right.set_ylim(top=100)
     ax.legend(handles=lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=size)
     return ax
 
 
-def plot_delta_norms(norms: Mapping[Any, float] | Sequence[Mapping[Any, float]], ax: Any = None) -> Any:
+def plot_delta_norms(
+    norms: Mapping[Any, float] | Sequence[Mapping[Any, float]], ax: Any = None, by: str = "epoch"
+) -> Any:
     """‖δ^l‖ by layer as bars, from a dict layer -> norm as `bp.backprop.delta_norms` gives; the Axes.
 
-    A list of such dicts, one before training and one after each epoch, is drawn as a line per layer.
+    A list of such dicts, one before training and one after each epoch (or step: `by`), is a line per layer.
     The axis is logarithmic where the norms differ more than thirtyfold: vanishing and exploding
     gradients are then slopes. Raises ValueError without layers, ImportError without Matplotlib.
 
@@ -78,9 +74,9 @@ def plot_delta_norms(norms: Mapping[Any, float] | Sequence[Mapping[Any, float]],
     """
     if not norms or not all(norms if isinstance(norms, Sequence) else [norms]):
         raise ValueError(message("there are no norms to draw", expected="at least one layer", got="none"))
-    ax, size = _axes(ax)
+    ax, size = axes(ax)
     if isinstance(norms, Sequence):
-        return _norms_by_epoch(norms, ax, size)
+        return _norms_over_time(norms, ax, size, by)
     values = [float(norm) for norm in norms.values()]
     heights = [value if 0 < value < np.inf else 0.0 for value in values]
     bars = ax.bar(range(len(values)), heights, width=0.6, color=BLUE, zorder=2)
@@ -102,13 +98,13 @@ def plot_delta_norms(norms: Mapping[Any, float] | Sequence[Mapping[Any, float]],
         ax.set_ylim(min(seen) / 3, max(seen) * 3)
     else:
         ax.set_ylim(0, 1.15 * max(seen, default=1.0))
-    _dress(ax, "layer $l$", r"error $\|\delta^l\|$", size)
+    dress(ax, "layer $l$", r"error $\|\delta^l\|$", size)
     ax.set_xticks(range(len(values)), [str(layer) for layer in norms])
     ax.grid(False, axis="x")
     return ax
 
 
-def _norms_by_epoch(norms, ax, size):
+def _norms_over_time(norms, ax, size, by):
     """A line per layer, dark to light from the input on; of many layers some are named."""
     from matplotlib import colormaps
 
@@ -119,9 +115,9 @@ def _norms_by_epoch(norms, ax, size):
         mark = "osD^vP"[i % 6] if len(layers) <= MOST_NAMES and len(norms) < MANY else None
         name = f"layer {layer}" if layer in named else "_"
         ax.plot([by_layer[layer] for by_layer in norms], color=color, marker=mark, linewidth=2, label=name)
-    _scale(ax, [value for by_layer in norms for value in by_layer.values()])
-    _dress(ax, "epoch", r"error $\|\delta^l\|$, mean over the examples", size)
-    _legend(ax, size)
+    scale(ax, [value for by_layer in norms for value in by_layer.values()])
+    dress(ax, by, r"error $\|\delta^l\|$, mean over the examples", size)
+    legend(ax, size)
     return ax
 
 
@@ -134,15 +130,15 @@ def plot_curves(curves: Any, ax: Any = None) -> Any:
     >>> bp.viz.plot_curves(bp.backprop.saturated_start(epochs=9)).get_xlabel()
     'epoch'
     """
-    ax, size = _axes(ax)
+    ax, size = axes(ax)
     for (name, errors), (color, mark, dash) in zip(curves.errors.items(), itertools.cycle(LOOKS)):
         every = -(-len(errors) // MOST_NAMES)
         ax.plot(
             errors, dash, color=color, marker=mark, markevery=every, markersize=7, linewidth=2, label=name
         )
-    _scale(ax, [error for errors in curves.errors.values() for error in errors])
-    _dress(ax, "epoch", curves.measure.replace("_", " "), size)
-    _legend(ax, size)
+    scale(ax, [error for errors in curves.errors.values() for error in errors])
+    dress(ax, "epoch", curves.measure.replace("_", " "), size)
+    legend(ax, size)
     return ax
 
 
@@ -151,14 +147,14 @@ def plot_step_errors(errors: Any, ax: Any = None) -> Any:
 
     To the right of the minimum truncation, to its left rounding. An error of 0 is not drawn.
     """
-    ax, size = _axes(ax)
+    ax, size = axes(ax)
     ways = {"one-sided (46)": errors.one_sided, "two nearby values": errors.central}
     for (name, found), (color, mark, dash) in zip(ways.items(), LOOKS):
         best = int(np.nanargmin(found))
         name += f": least {found[best]:.0e} at ε = {errors.steps[best]:.0e}"
         ax.loglog(errors.steps, found, dash, color=color, marker=mark, markersize=5, linewidth=2, label=name)
-    _dress(ax, "step ε", f"error, relative to the largest ∂C/∂w ({errors.dtype})", size, whole=False)
-    _legend(ax, size)
+    dress(ax, "step ε", f"error, relative to the largest ∂C/∂w ({errors.dtype})", size, whole=False)
+    legend(ax, size)
     return ax
 
 
@@ -167,7 +163,7 @@ def plot_effort(table: Any, ax: Any = None) -> Any:
 
     Seconds that were extrapolated, not measured, have open marks.
     """
-    ax, size = _axes(ax)
+    ax, size = axes(ax)
     at = table.header.index("seconds by (46)")
     counts = [row[table.header.index("parameters")] for row in table.rows]
     texts = [str(row[at]).split() for row in table.rows]
@@ -182,38 +178,9 @@ def plot_effort(table: Any, ax: Any = None) -> Any:
             where = ~np.array(measured)
             ax.plot(np.array(counts)[where], np.array(seconds)[where], mark, color=color, mfc="white",
                     markersize=8, label=f"{name}, extrapolated")  # fmt: skip
-    _dress(ax, "parameters of the net", "time of one gradient (s)", size, whole=False)
-    _legend(ax, size)
+    dress(ax, "parameters of the net", "time of one gradient (s)", size, whole=False)
+    legend(ax, size)
     return ax
-
-
-def _scale(ax, values):
-    """A logarithmic axis if the positive values are far apart, else one from 0."""
-    seen = [value for value in values if 0 < value < np.inf]
-    if seen and max(seen) > FAR_APART * min(seen):
-        ax.set_yscale("log")
-    else:
-        ax.set_ylim(bottom=0)
-
-
-def _legend(ax, size):
-    """Above the plot, in rows of four."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=size)
-
-
-def _axes(ax):
-    """The Axes to draw on, and the size of text: ours on a Figure of our own, else as it is there."""
-    if ax is not None:
-        return ax, None
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise ImportError(
-            message("plots need Matplotlib", do="install it with pip install 'tinygrad_bp[viz]'")
-        ) from error
-    margins = ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2)
-    return Figure(figsize=(12.8, 7.2), dpi=100, layout=margins).add_subplot(), SIZE
 
 
 def _line(ax, values, name, color, mark, dash):
@@ -223,17 +190,3 @@ def _line(ax, values, name, color, mark, dash):
     return ax.plot(
         epochs, values, dash, marker=mark, markersize=7, linewidth=2, color=color, label=name, clip_on=False
     )[0]
-
-
-def _dress(ax, x, y, size, whole=True):
-    """Names on the axes, `whole` numbers below, a light grid, no box."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax.set_xlabel(x, fontsize=size, color=INK)
-    ax.set_ylabel(y, fontsize=size, color=INK)
-    if whole:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if size is not None:
-        ax.tick_params(labelsize=size, labelcolor=INK)
-    ax.grid(True, color=GREY, linewidth=0.6, zorder=0)
-    ax.spines[["top", "left", "right"]].set_visible(False)
