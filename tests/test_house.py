@@ -20,6 +20,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"views"},
     {"common_memory"},
     {"methods"},
+    {"operands"},
     {"tensor"},
     {"creators", "dispatch"},
     {"writes"},

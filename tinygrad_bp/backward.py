@@ -26,26 +26,25 @@ def sweep(cotangents, retain_graph, watch):
     `cotangents`: dict node -> ∂C/∂(its value), to start from. Returns the dict leaf -> ∂C/∂leaf
     (and node -> ∂C/∂node where gradients are retained).
     """
-    gradients = {}
-    heap = [(-node.sequence, node) for node in cotangents]
+    retained = {}
+    heap = [(-node.sequence, node) for node in cotangents if node.op is not None]
     heapify(heap)
     with np.errstate(all="ignore", invalid="call", call=watch):
         while heap:
             node = heappop(heap)[1]
             g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
             if node.grad is not UNRETAINED:
-                gradients[node] = g
-            if node.op is None:
-                continue
+                retained[node] = g
             for parent, share in shares(node, g, watch):
                 if parent in cotangents:
                     cotangents[parent] = cotangents[parent] + share
                 else:
                     cotangents[parent] = share
-                    heappush(heap, (-parent.sequence, parent))
+                    if parent.op is not None:
+                        heappush(heap, (-parent.sequence, parent))
             if not retain_graph:
-                node.free()
-    return gradients
+                node.y = node.saved = node.parents = None
+    return retained | cotangents  # what is left are the leaves
 
 
 def shares(node, g, watch):
@@ -80,7 +79,8 @@ def shares(node, g, watch):
     except Exception as error:
         error.add_note(f"raised in the backward pass through {_place(node)}{_unkept(error)}")
         raise
-    watch.selected |= op.selects or "where" in kwargs
+    if op.selects or (kwargs and "where" in kwargs):
+        watch.selected = True
     return found
 
 
@@ -132,8 +132,8 @@ def project(share, op, i, parent, output):
     """`share` summed over the axes that were broadcast to shape `output`, and in the parent's dtype."""
     if op.elementwise and type(share) is np.ndarray and share.shape == output and output[1:] == parent.shape:
         share = _column_sums(share)  # a bias under its batch: the commonest case, without a search
-    if share.__class__ is np.ndarray and share.shape == parent.shape and share.dtype is parent.dtype:
-        return share
+        if share.dtype is parent.dtype:
+            return share
     if not isinstance(share, (np.ndarray, np.generic, DuckArray)):
         share = np.asarray(share)
     if share.dtype.kind not in "fciub" and share.dtype != parent.dtype:
@@ -169,7 +169,7 @@ def project(share, op, i, parent, output):
 def _column_sums(g):
     """Σ_i g[i]: for matrices as a product, which is twice as quick."""
     if g.ndim == 2 and g.dtype.char in "fd" and len(g) <= 1024:
-        return _ones(len(g), g.dtype.char).dot(g)
+        return _ones(len(g), g.dtype).dot(g)
     return np.add.reduce(g, 0)
 
 
@@ -246,7 +246,11 @@ def backward(t, grad=None, retain_graph=False):
     del gradients
     with _lock:
         while leaves:
-            accumulate(leaves.pop(), own(values))
+            leaf, g = leaves.pop(), own(values)
+            if leaf.grad is None:
+                leaf.grad = g
+            else:
+                accumulate(leaf, g)
 
 
 def _cotangent_of(t, grad):
@@ -283,10 +287,7 @@ _lock = threading.Lock()
 
 
 def accumulate(leaf, g):
-    """Add g to the leaf's gradient; under the lock, so that threads take turns."""
-    if leaf.grad is None:
-        leaf.grad = g
-        return
+    """Add g to the gradient that the leaf has; under the lock, so that threads take turns."""
     old, used = leaf.grad, None if leaf.extra is None else leaf.extra.used
     leaf.grad = own([old + g])
     if used is not None and used[0]() is old and np.any(old):

@@ -142,7 +142,8 @@ def _pull(g, segment, *_frontier):
             seeds[root] = seeds[root] + part if root in seeds else part
     gradients = sweep(seeds, False, Watch(selected=True))
     for node in inner:
-        node.free()
+        if node.op is not None:
+            node.y = node.saved = node.parents = None
     return [gradients.get(end) for end in ends.values()]
 
 

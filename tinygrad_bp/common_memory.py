@@ -19,6 +19,8 @@ from .views import adopt, leased, registry, root_of
 
 _OWNERS: dict[int, "_Families"] = {}
 """id of what owns memory -> the families of Tensors over it."""
+_SHARED: set[int] = set()
+"""ids of those owners over whose memory more than one family was noted: mostly none, so a write asks here first."""
 _lock = threading.RLock()  # the collector may come by at any time, and finalizers may make Tensors
 _serial = itertools.count().__next__
 
@@ -68,14 +70,15 @@ def note(t):
             families.limit = max(32, 2 * len(entries))  # so that looking through them costs little on average
         families.longest = max(families.longest, high - low)
         insort(entries, (low, high, _serial(), weakref.ref(root), weakref.ref(root._data), registry(root)))
+        if len(entries) > 1:
+            _SHARED.add(id(_owner(root._data)))
 
 
 def check(root, recorded):
     """Raise if a write to `root` would have to be known to a family that merely overlaps it."""
-    if type(root._data) is not np.ndarray:
+    if not _SHARED or type(root._data) is not np.ndarray:
         return
-    base = root._data.base  # mostly the owner already
-    families = _OWNERS.get(id(base if type(base) is np.ndarray and base.base is None else _owner(root._data)))
+    families = _OWNERS.get(id(_owner(root._data)))
     if families is None or len(families.entries) < 2:
         return
     with _lock:  # also since what another thread holds for a moment, looking, would pass for a lease
@@ -131,11 +134,13 @@ def _watch(key, families, array):
 def _forget(key, _):
     with _lock:
         families = _OWNERS.pop(key, None)
+        _SHARED.discard(key)
         for *_, array, views in families.entries if families else ():
             for held in (array, *(held for _, held in views)):
                 alive = held()
                 if families is not None and alive is not None:  # over a buffer, as several arrays may be
                     _OWNERS[key] = families
+                    _SHARED.add(key)
                     return _watch(key, families, alive)
 
 

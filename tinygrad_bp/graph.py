@@ -67,11 +67,6 @@ class Node(Outline):
         self.grad = UNRETAINED
         self.extra = None
 
-    def free(self):
-        """Drop what only a backward pass needs, and be marked so that a second one is an error."""
-        if self.op is not None:
-            self.y = self.saved = self.parents = None
-
 
 def leaf_node(data, level):
     """The Node of a Tensor whose derivatives are asked for, at `level`."""

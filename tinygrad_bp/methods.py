@@ -57,6 +57,8 @@ def tensors_in(args):
 def like(sequence, parts):
     """`parts` as a list, tuple or named tuple, whatever `sequence` is."""
     kind = type(sequence)
+    if kind is tuple or kind is list:
+        return kind(parts)
     return kind(*parts) if any("_fields" in vars(cls) for cls in kind.__mro__) else kind(parts)
 
 
@@ -167,10 +169,10 @@ class ArrayMethods(DuckArray):
         """The value is elsewhere from now on."""
         self._data, self._handle = data, None
 
-    shape = property(lambda self: self._data.shape, doc="Length of each axis.")
-    dtype = property(lambda self: self._data.dtype, doc="NumPy's dtype of the data.")
-    ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
-    size = property(lambda self: self._data.size, doc="Number of elements.")
+    shape = property(operator.attrgetter("_data.shape"), doc="Length of each axis.")
+    dtype = property(operator.attrgetter("_data.dtype"), doc="NumPy's dtype of the data.")
+    ndim = property(operator.attrgetter("_data.ndim"), doc="Number of axes.")
+    size = property(operator.attrgetter("_data.size"), doc="Number of elements.")
     itemsize = property(lambda self: self.dtype.itemsize, doc="Bytes of one element.")
     nbytes = property(lambda self: self.size * self.itemsize, doc="Bytes of all elements.")
 

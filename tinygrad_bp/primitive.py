@@ -84,32 +84,31 @@ class Op:
 
     def what_to_keep(self, mask, n):
         """(keep y?, keep operand i? for each of n), when the operands in the bit mask want gradients."""
-        rules = [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
-        if self.count is None or self.sequence is not None:
-            _, y, *operands = _spelled(self.joint or self.rules[0], repeated=n)
-            return not y.startswith("_"), tuple(not name.startswith("_") for name in operands[:n])
-        found = self.keeps.get(mask)
+        alike = self.count is None or self.sequence is not None  # the operands, however many
+        key = -n if alike else mask
+        found = self.keeps.get(key)
         if found is None:
-            spelled = [_spelled(rule)[1 : 2 + n] for rule in rules]
+            rules = (
+                [self.joint] if self.joint else [r for i, r in enumerate(self.rules) if r and mask >> i & 1]
+            )
+            spelled = [_spelled(rule, n if alike else 0)[1 : 2 + n] for rule in rules]
             keep_y, *keep = (any(not names[i].startswith("_") for names in spelled) for i in range(n + 1))
-            found = self.keeps[mask] = keep_y, tuple(keep)
+            found = self.keeps[key] = keep_y, tuple(keep)
         return found
 
     def bind(self, args, kwargs):
         """NumPy's positional and keyword spellings -> (operands, keywords of the rule)."""
         if self.count is not None and len(args) > self.count:
-            names = list(_signature(self))[self.count :]
-            kwargs = dict(zip(names, args[self.count :]), **kwargs)
+            kwargs = dict(zip(_names(self)[self.count :], args[self.count :]), **kwargs)
             args = args[: self.count]
         elif self.count is not None and len(args) < self.count:
             args, kwargs = self._operands_by_keyword(args, dict(kwargs))
-        unknown = kwargs.keys() - self.keywords
-        if unknown:
-            kwargs = self._without_defaults(kwargs, unknown)
+        if not self.keywords.issuperset(kwargs):
+            kwargs = self._without_defaults(kwargs, kwargs.keys() - self.keywords)
         return args, kwargs
 
     def _operands_by_keyword(self, args, kwargs):
-        names = list(_signature(self))[: self.count]
+        names = _names(self)[: self.count]
         operands = [*args, *(kwargs.pop(name, None) for name in names[len(args) :])]
         while len(operands) > len(args) and operands[-1] is None:
             operands.pop()
@@ -178,6 +177,11 @@ def _parameters(rule):
 
 
 @functools.cache
+def _names(op):
+    return tuple(_signature(op))
+
+
+@functools.cache
 def _signature(op):
     """The forward's parameters, whose names give positional arguments their meaning -> their defaults."""
     import inspect  # only calls with unusual spelling come here: not worth its import time
@@ -241,19 +245,27 @@ class Primitive:
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args, **kwargs):
+        if len(args) == 1 and type(args[0]) is np.ndarray and not kwargs:  # as a Tensor's data come
+            y = self.__wrapped__(args[0])
+            if type(y) is np.ndarray and y.base is None and y is not args[0]:
+                return y
+            return self._own(y, args)
         for a in (*args, *kwargs.values()) if kwargs else args:
-            if type(a) in _NO_DUCKS:
+            if a.__class__ in _NO_DUCKS:
                 continue
             for duck in a if isinstance(a, (list, tuple)) else (a,):
                 if isinstance(duck, DuckArray):
                     result = duck.__array_function__(self, (type(duck),), args, kwargs)
                     if result is not NotImplemented:
                         return result
-        y = self.__wrapped__(*args, **kwargs)
+        return self._own(self.__wrapped__(*args, **kwargs), args)
+
+    def _own(self, y, args):
+        """y, or a copy: what is not declared a view must not share memory with an argument."""
         if type(y) is np.ndarray and (y.base is not None or id(y) in map(id, args)):
             op = REGISTRY.get(self)
             if type(op) is Op and not op.view:
-                return y.copy()  # what is not declared a view must not share memory with an argument
+                return y.copy()
         return y
 
     def __repr__(self):

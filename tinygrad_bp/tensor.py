@@ -18,8 +18,9 @@ from .common_memory import note
 from .errors import NotDifferentiable, message, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
-from .primitive import REGISTRY, DuckArray, Op, Outline
-from .views import STALE, Step, adopt, registry, shares
+from .operands import LISTS, outline_of, plain, undifferentiated, without_lists
+from .primitive import REGISTRY, DuckArray, Op
+from .views import STALE, Step, adopt, bare_step, registry, shares
 
 _ambient = AMBIENT.get
 
@@ -28,19 +29,16 @@ def record(op, args, kwargs, forward=None):
     """Run `op` on the data of the youngest level among `args`, and note it in a Node there."""
     ambient = _ambient()
     forward = forward or op.forward
-    try:
-        args, kwargs = op.bind(args, kwargs)
-    except NotDifferentiable:
-        if any(map(records, tensors_in([*args, *kwargs.values()]))):
-            raise
-        return wrap(forward(*constants(args), **constants(kwargs)))
-    operands = tuple(args[0]) if op.sequence is not None else _without_lists(op, args)
-    for a in operands:
-        if type(a) is Tensor and a._node is STALE:
-            refresh(a)
-    level = max((a._node.level for a in operands if type(a) is Tensor and a._node is not None), default=-1)
-    if any(type(v) is Tensor or type(v) in LISTS for v in kwargs.values()):
-        kwargs = {k: _undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
+    if kwargs or len(args) != op.count:
+        try:
+            args, kwargs = op.bind(args, kwargs)
+        except NotDifferentiable:
+            if any(map(records, tensors_in([*args, *kwargs.values()]))):
+                raise
+            return wrap(forward(*constants(args), **constants(kwargs)))
+        kwargs = {k: v if plain(v) else undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
+    operands = without_lists(op, args) if op.sequence is None else tuple(args[0])
+    level = _youngest(operands)
     if level <= ambient.blocked:
         values = [constant(a) for a in operands]
         y = wrap(_run(forward, op, values, kwargs, operands))
@@ -54,17 +52,29 @@ def record(op, args, kwargs, forward=None):
         values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
     y = _result(_run(forward, op, values, kwargs, operands), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
-    saved = tuple(snapshot(v) if keep else p or _outline(v, op) for v, keep, p in zip(values, keeps, parents))
+    saved = [snapshot(v) if keep else p or outline_of(v, op) for v, keep, p in zip(values, keeps, parents)]
     several = isinstance(y, (tuple, list))
     if not several and not (isinstance(y, ARRAYS) and y.dtype.kind in "fc"):
         return y
     shape, dtype = (None, None) if several else (y.shape, y.dtype)
-    node = Node(op, y if keep_y else None, saved, tuple(parents), shape, dtype, level)
+    node = Node(op, y if keep_y else None, tuple(saved), tuple(parents), shape, dtype, level)
     if kwargs:
         node.extra = Extra(kwargs)
     if several:
         return _record_parts(y, node, operands, ambient)
     return _adopted(_finish(y, node, operands, ambient), op, args, kwargs, forward, values[0])
+
+
+def _youngest(operands):
+    """The youngest level that records one of them, -1 if none does; views of what was written are made fresh."""
+    level = -1
+    for a in operands:
+        if type(a) is Tensor and a._node is not None:
+            if a._node is STALE:
+                refresh(a)
+            if a._node is not None and a._node.level > level:
+                level = a._node.level
+    return level
 
 
 def _adopted(result, op, args, kwargs, forward, value):
@@ -102,32 +112,13 @@ def refresh(t):
         extra_of(t._node).name = t._name
 
 
-LISTS = (list, tuple)
 ARRAYS = (np.ndarray, np.generic, DuckArray)
 _PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
 
 
 def _giving(y):
     """A forward that has run already: for results that only `record` knows how to treat."""
-    return lambda *_: y
-
-
-def _without_lists(op, args):
-    """Lists as the arrays that NumPy makes of them, where a derivative is declared; elsewhere constants."""
-    if not any(type(a) in LISTS for a in args):
-        return args
-    declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
-    return tuple(
-        a if type(a) not in LISTS else np.asarray(a) if d else _undifferentiated(op, "a list", a)
-        for a, d in zip(args, declared)
-    )
-
-
-def _outline(v, op):
-    """What a rule gets for a constant that it does not need: the shape of an array, or the number itself."""
-    if isinstance(v, (np.ndarray, DuckArray)):
-        return Outline(v.shape, v.dtype)
-    return v if op.sequence is None else Outline(np.shape(v), None)
+    return lambda *_, **__: y
 
 
 def _run(forward, op, values, kwargs, operands):
@@ -166,30 +157,34 @@ def _record_parts(y, whole, operands, ambient):
     return like(y, picks)
 
 
-def record_unary(op, x, forward):
-    """`record` for one Tensor and no keywords: the common case, without the general one's loops."""
+def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
+    """`record` for one Tensor and keywords that hold none: without the general one's loops."""
     node = x._node
     ambient = _ambient()
     if node is None or node.level < 0 or (op.view and node.level <= ambient.blocked):
-        return record(op, (x,), {}, forward)
+        return record(op, (x,), kwargs, forward)
     if node.level <= ambient.blocked:
-        return wrap(_run(forward, op, (constant(x),), NO_KEYWORDS, (x,)))
+        return wrap(_run(forward, op, (constant(x),), kwargs, (x,)))
     a = x._data
     try:
-        y = forward(a)
+        y = forward(a, **kwargs) if kwargs else forward(a)
     except Exception as error:
-        raise raised_in(error, op, (x,), NO_KEYWORDS)  # noqa: B904
+        raise raised_in(error, op, (x,), kwargs)  # noqa: B904
     if type(y) not in _PLAIN or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
         if type(y) is not Tensor:
-            return record(op, (x,), {}, _giving(y))
+            return record(op, (x,), kwargs, _giving(y))
         y = _result(y, op, node.level)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
     new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level)
+    if kwargs:
+        new.extra = Extra(kwargs)
     if ambient.run is not None:
-        return _adopted(_finish(y, new, (x,), ambient), op, (x,), NO_KEYWORDS, forward, a)
+        ambient.run.saw(new, y, (x,), ambient.module)
     result = Tensor._of(y, new)
-    return _adopted(result, op, (x,), NO_KEYWORDS, forward, a) if op.view else result
+    if op.view and shares(y, a):
+        adopt(result, x, (Step(op, forward, (), kwargs),) if kwargs else bare_step(op, forward))
+    return result
 
 
 def record_binary(op, a, b, forward):
@@ -222,10 +217,10 @@ def record_binary(op, a, b, forward):
     if op.elementwise or mask == 3:
         saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
     else:
-        saved = x if keep_x else left or _outline(x, op), y if keep_y else right or _outline(y, op)
+        saved = x if keep_x else left or outline_of(x, op), y if keep_y else right or outline_of(y, op)
     node = Node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
     if ambient.run is not None:
-        return _finish(z, node, (a, b), ambient)
+        ambient.run.saw(node, z, (a, b), ambient.module)
     return Tensor._of(z, node)
 
 
@@ -241,18 +236,6 @@ def wrap(y):
         return like(y, [wrap(part) for part in y])
     y = np.asarray(y)[()] if type(y) in (bool, int, float, complex) else y
     return Tensor._of(y, None) if isinstance(y, ARRAYS) and type(y) is not Tensor else y
-
-
-def _undifferentiated(op, place, value):
-    """`value` without its Tensors, which must not record where no rule is declared."""
-    if any(map(records, tensors_in([value]))):
-        raise NotDifferentiable(
-            message(
-                f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
-                do="declare a rule for it (sequence=0 for a list), or pass its .data",
-            )
-        )
-    return constants(value)
 
 
 def _binary(ufunc, operate, operate_in_place):
@@ -323,10 +306,8 @@ class Tensor(ArrayMethods):
     def _of(data, node):
         """The Tensor over `data` that `node` describes; no checks."""
         tensor = _new(Tensor)
-        tensor._data = data
-        tensor._node = node
-        tensor._name = None
-        tensor._alias = tensor._handle = None
+        tensor._data, tensor._node = data, node
+        tensor._name = tensor._alias = tensor._handle = None
         return tensor
 
     def backward(self, grad=None, retain_graph=False):
@@ -358,14 +339,17 @@ class Tensor(ArrayMethods):
 
     def __array_function__(self, func, types, args, kwargs):
         op = REGISTRY.get(func)
-        if type(op) is Op:
-            if not kwargs and not op.together and len(args) == op.count:
-                if op.count == 1 and type(args[0]) is Tensor:
+        if type(op) is Op and "out" not in kwargs:
+            if op.count == 1 and not op.together and args and type(args[0]) is Tensor:
+                if not kwargs and len(args) == 1:
                     return record_unary(op, args[0], func)
-                if op.count == 2 and not op.view and not op.elementwise:  # whose rules get Outlines, too
-                    return record_binary(op, args[0], args[1], func)
-            if "out" not in kwargs:
-                return record(op, args, kwargs)
+                if args[0]._node is not None and args[0]._node.level > _ambient().blocked:
+                    (x,), named = op.bind(args, kwargs)
+                    if all(map(plain, named.values())):
+                        return record_unary(op, x, func, named)
+            elif op.count == len(args) == 2 and not (op.together or op.view or op.elementwise or kwargs):
+                return record_binary(op, args[0], args[1], func)  # whose rules get Outlines, too
+            return record(op, args, kwargs)
         return UPSTAIRS["dispatch"](func, args, kwargs)
 
     def __getitem__(self, index):

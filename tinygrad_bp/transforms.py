@@ -15,9 +15,9 @@ import numpy as np
 from . import tree
 from .backward import Watch, own, sweep
 from .errors import message
-from .graph import AMBIENT, IN_PROGRESS, leaf_node, new_level
+from .graph import AMBIENT, IN_PROGRESS, Ambient, leaf_node, new_level
 from .primitive import DuckArray
-from .tensor import Tensor, constant, refresh, snapshot
+from .tensor import ARRAYS, Tensor, constant, refresh, snapshot
 from .views import View
 
 
@@ -90,15 +90,22 @@ def _output(y, level):
     return y.copy() if type(y) is np.ndarray else y
 
 
-@contextmanager
-def _inside(level):
-    """Leaves made here belong to `level`, whose transform is in progress."""
-    IN_PROGRESS.add(level)
-    try:
-        with _surroundings(level=level, active=AMBIENT.get().active | {level}):
-            yield
-    finally:
-        IN_PROGRESS.discard(level)
+class _Inside:
+    """A context: leaves made here belong to `level`, whose transform is in progress."""
+
+    __slots__ = ("level", "token")
+
+    def __init__(self, level):
+        self.level = level
+
+    def __enter__(self):
+        level, now = self.level, AMBIENT.get()
+        IN_PROGRESS.add(level)
+        self.token = AMBIENT.set(Ambient(level, now.blocked, now.run, now.module, now.active | {level}))
+
+    def __exit__(self, *error):
+        AMBIENT.reset(self.token)
+        IN_PROGRESS.discard(self.level)
 
 
 def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -116,7 +123,7 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     given, rebuild = tree.flatten(primals)
     inputs = [_input(x, level) for x in given]
     name = _name(f)
-    with _inside(level):
+    with _Inside(level):
         found = f(*rebuild(inputs))
     value, *aux = _pair(found, name) if has_aux else (found,)
     ys, rebuild_ys = tree.flatten(value)
@@ -136,14 +143,9 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     def pullback(cotangents):
         seeds: dict = {}
         for node, value, g in zip(nodes, values, tree.leaves_like(structure, cotangents)):
-            if np.shape(g) != np.shape(value):
-                raise ValueError(
-                    message(
-                        f"a cotangent has the shape of {name}'s value",
-                        expected=np.shape(value),
-                        got=np.shape(g),
-                    )
-                )
+            if _shape(g) != _shape(value):
+                what = f"a cotangent has the shape of {name}'s value"
+                raise ValueError(message(what, expected=_shape(value), got=_shape(g)))
             if node is not None and node.level == level:
                 g = _cast(g, node.dtype)
                 seeds[node] = seeds[node] + g if node in seeds else g
@@ -151,7 +153,11 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         found = [gradients.pop(x._node, None) for x in inputs]
         return rebuild([_result(found, x._data) for x in reversed(inputs)][::-1])
 
-    return structure, pullback, *tree.map(lambda part: _output(part, level), aux)
+    return structure, pullback, *(tree.map(lambda part: _output(part, level), aux) if aux else ())
+
+
+def _shape(x):
+    return x.shape if isinstance(x, ARRAYS) else np.shape(x)
 
 
 def _pair(found, name):
@@ -184,7 +190,7 @@ def _result(found, primal):
 def _name(f):
     """The function's name. Raises TypeError for what cannot be called."""
     if callable(f):
-        return getattr(f, "__name__", repr(f))
+        return getattr(f, "__name__", None) or repr(f)
     do = "give the function itself, not its value: bp.grad(f)(x)"
     raise TypeError(message("a transform needs a function", got=type(f).__name__, do=do))
 
@@ -222,14 +228,18 @@ def _real_vjp(f, args, kwargs, argnums, has_aux=False):
     """The vjp of f in the chosen arguments alone, if its values are real; always with an aux."""
     of_chosen, chosen = split(f, args, kwargs, argnums)
     y, pullback, *aux = vjp(of_chosen, *chosen, has_aux=has_aux)
-    if any(map(np.iscomplexobj, tree.leaves(y))):
+    if any(value.dtype.kind == "c" for value in tree.leaves(y) if isinstance(value, ARRAYS)):
         what = f"a gradient needs a real value, and {_name(f)} gives a complex one"
         raise TypeError(message(what, do="use bp.vjp"))
     return y, pullback, *(aux or [None])
 
 
+_ONE = np.float64(1)
+
+
 def _gradients(y, pullback, argnums):
-    gradients = pullback(np.ones(np.shape(y)))
+    shape = _shape(y)
+    gradients = pullback(np.ones(shape) if shape else _ONE)
     return gradients if isinstance(argnums, tuple) else gradients[0]
 
 
@@ -247,9 +257,10 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
 
     def value_and_grad_of_f(*args, **kwargs):
         y, pullback, aux = _real_vjp(f, args, kwargs, argnums, has_aux)
-        if len(tree.leaves(y)) != 1 or isinstance(y, (tuple, list, dict)) or np.size(y) != 1:
+        one = y.size == 1 if isinstance(y, ARRAYS) else isinstance(y, (float, int))
+        if not one:
             what = f"grad needs a function with one real number as its value, and {_name(f)} is not"
-            got = type(y).__name__ if isinstance(y, (tuple, list, dict)) else f"shape {np.shape(y)}"
+            got = f"shape {y.shape}" if isinstance(y, ARRAYS) else type(y).__name__
             raise TypeError(
                 message(what, got=got, do="sum its value, or use bp.jacobian, bp.elementwise_grad or bp.vjp")
             )

@@ -6,6 +6,7 @@ without leaves. Read `primitive.py` next.
 """
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,17 +21,20 @@ def register(cls: type, children: Callable[[Any], dict], rebuild: Callable[[Any,
     `children(x)` returns a dict name -> child; `rebuild(x, new)` a copy of x with these children.
     """
     _registered[cls] = (children, rebuild)
+    _handlers_of.cache_clear()
 
 
 def _handlers(x):
-    for cls in type(x).__mro__:
-        if cls in _registered:
-            return _registered[cls]
-    return None
+    return _handlers_of(type(x))
+
+
+@functools.lru_cache(1024)
+def _handlers_of(kind):
+    return next((_registered[cls] for cls in kind.__mro__ if cls in _registered), None)
 
 
 def _rebuild_tuple(x, new):
-    named = any("_fields" in vars(cls) for cls in type(x).__mro__)
+    named = type(x) is not tuple and any("_fields" in vars(cls) for cls in type(x).__mro__)
     return type(x)(*new.values()) if named else tuple(new.values())
 
 

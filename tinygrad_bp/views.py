@@ -7,12 +7,13 @@ that somebody besides the living Tensors holds, so ops pay nothing for being gua
 `writes.py` next.
 """
 
+import functools
 import sys
 import weakref
 
 import numpy as np
 
-from .graph import Node
+from .graph import NO_KEYWORDS, Node
 
 STALE = Node(None, None, (), (), (), np.dtype(np.float64), -1)
 """Stands for a view's Node after its memory was written to. Its level is below all others, so that
@@ -26,6 +27,12 @@ class Step:
 
     def __init__(self, op, forward, extra, kwargs):
         self.op, self.forward, self.extra, self.kwargs = op, forward, extra, kwargs
+
+
+@functools.lru_cache(256)
+def bare_step(op, forward):
+    """The steps of a view that takes nothing but the array, such as t.T: one, made once."""
+    return (Step(op, forward, (), NO_KEYWORDS),)
 
 
 class View:
@@ -149,7 +156,7 @@ class _Probe:
 
 _probe = _Probe()
 _probe._data = np.empty(1)
-_ONE_TENSOR = _holders(_probe._data)
+_ONE_TENSOR, _LOOKED_AT = _holders(_probe._data), sys.getrefcount(_probe._data)
 
 
 def handle_of(t):
@@ -163,10 +170,12 @@ def handle_of(t):
 
 def leased(root):
     """Does anybody but the living Tensors hold an array of this family, as a rule's saved value would?"""
-    if type(root._data) is not np.ndarray or _holders(root._data) > _ONE_TENSOR:
+    if type(root._data) is not np.ndarray or sys.getrefcount(root._data) > _LOOKED_AT:
         return True
+    if not root._alias:
+        return False
     living = []
-    for pair in root._alias or ():
+    for pair in root._alias:
         view, held = pair[0](), pair[1]()
         if held is None:
             continue
@@ -176,6 +185,5 @@ def leased(root):
         del held
         if _holders(view._data) > _ONE_TENSOR:
             return True
-    if root._alias:
-        root._alias[:] = living
+    root._alias[:] = living
     return False

@@ -61,7 +61,7 @@ class Replay:
             if slot in self.idle or (v not in used and n not in self.written):
                 continue
             if n in self.written and slot.kind == "data":
-                unshare(root_of(slot.owner))
+                unshare(slot.owner)
             array = slot.get()
             if slot.kind == "data" and type(array) is np.ndarray:
                 self.tensors.append((slot.owner, weakref.ref(array)))

@@ -13,7 +13,6 @@ import numpy as np
 
 from .. import tree
 from ..tensor import Tensor, constant
-from ..views import root_of
 from ..writes import unshare
 from .names import name_arguments, sighted
 from .program import Program, difference
@@ -162,7 +161,7 @@ def _keep_tensors(places):
 def store(slot: Slot, value: Any) -> None:
     """Let an array stand in the slot: a Tensor's in its own memory."""
     if slot.kind == "data" and np.shape(value) == slot.owner.shape:
-        unshare(root_of(slot.owner))
+        unshare(slot.owner)
         if type(slot.owner._data) is np.ndarray:
             slot.owner._data[...] = value
         else:

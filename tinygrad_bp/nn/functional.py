@@ -17,7 +17,7 @@ from ..errors import message
 from ..ops import nonlinear
 from ..ops.random import keep_mask
 from ..primitive import DuckArray
-from ..tensor import constant
+from ..tensor import Tensor, constant
 
 # ---- activations ---------------------------------------------------------------------------------------
 
@@ -162,6 +162,11 @@ def _constant_array(x):
 
 def _alike(name, input, target):
     """Both as arrays of one shape, the target constant and in the input's dtype."""
+    if (
+        type(target) is np.ndarray and type(input) is Tensor and input.dtype is target.dtype
+        and input.shape == target.shape and target.size and target.dtype.kind in "fc"
+    ):  # fmt: skip
+        return input, target  # as it should be, and soon done with
     input, target = _array(input), _constant_array(target)
     if input.dtype.kind not in "fc":
         input = input.astype(np.float64)

@@ -64,12 +64,10 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Any:
         """x @ weight.T + bias."""
-        weight = self.weight
+        weight, bias = self.weight, self.bias
         if getattr(x, "dtype", None) is not weight.dtype or x.shape[-1:] != weight.shape[1:]:
             _check(x, weight)
-        if self.bias is None:
-            return x @ weight.T
-        return x @ weight.T + self.bias
+        return x @ weight.T if bias is None else x @ weight.T + bias
 
     def describe(self) -> str:
         """The widths."""

@@ -18,11 +18,19 @@ def _minus(x):
     return -x if x.dtype.kind == "f" else x * -1.0
 
 
+_ONE = {np.dtype(kind): np.ones((), kind) for kind in "fd"}
+
+
 @primitive
+@np.errstate(over="ignore", under="ignore")  # e^−x = inf gives the right limit, 0
 def sigmoid(x):
     """σ(x) = 1/(1 + e^−x): 0 at −∞, 1 at ∞, relative accuracy kept in the lower tail."""
-    with np.errstate(over="ignore", under="ignore"):  # e^−x = inf gives the right limit, 0
-        return np.reciprocal(np.exp(_minus(x)) + 1)
+    if type(x) is np.ndarray and x.dtype in _ONE and x.ndim:  # the same in one buffer: half the time
+        y = np.negative(x)
+        np.exp(y, y)
+        np.add(y, _ONE[x.dtype], y)
+        return np.reciprocal(y, y)
+    return np.reciprocal(np.exp(_minus(x)) + 1)
 
 
 @primitive

@@ -14,7 +14,6 @@ import numpy as np
 from ..backward import used_before
 from ..errors import message, outline
 from ..tensor import Tensor
-from ..views import root_of
 from ..writes import unshare
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -94,7 +93,7 @@ class SGD:
             warnings.warn(_STALE, stacklevel=2)
         rate, plain = self._rate, not (self.momentum or self.weight_decay or self.maximize)
         for i, p in enumerate(self.params):
-            g = p.grad
+            g = None if p._node is None else p._node.grad
             if g is None:
                 continue
             if not plain:
@@ -104,9 +103,8 @@ class SGD:
             if type(p._data) is not np.ndarray:  # a stand-in for an array
                 p.data = p.data - rate * g
                 continue
-            unshare(root_of(p))  # a graph that was kept still needs the old values
-            data = p.data
-            data -= rate * g
+            unshare(p)  # a graph that was kept still needs the old values
+            np.subtract(p._data, rate * g, out=p._data)
 
     def _direction(self, i, g, p):
         """v, or g + momentum·v."""

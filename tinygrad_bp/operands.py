@@ -1,0 +1,50 @@
+"""What stands in a call of NumPy's besides Tensors: lists, constants, and what a rule gets to know of them.
+
+The one idea: a Tensor where no derivative is declared must not record unseen, so lists and keywords are
+looked through before a function runs, and those that cannot hold one are let through at once. Read
+`tensor.py` next.
+"""
+
+import numpy as np
+
+from .errors import NotDifferentiable, message
+from .methods import ArrayMethods, constants, records, tensors_in
+from .primitive import DuckArray, Outline
+
+LISTS = (list, tuple)
+_LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
+
+
+def without_lists(op, args):
+    """Lists as the arrays that NumPy makes of them, where a derivative is declared; elsewhere constants."""
+    if _LISTS.isdisjoint(map(type, args)):
+        return args
+    declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
+    return tuple(
+        a if type(a) not in LISTS else np.asarray(a) if d else undifferentiated(op, "a list", a)
+        for a, d in zip(args, declared)
+    )
+
+
+def plain(v):
+    """Is v certainly without a Tensor: no container, or a tuple of ints, such as a shape?"""
+    return not isinstance(v, ArrayMethods) if type(v) not in LISTS else _INTEGERS.issuperset(map(type, v))
+
+
+def undifferentiated(op, place, value):
+    """`value` without its Tensors, which must not record where no rule is declared."""
+    if any(map(records, tensors_in([value]))):
+        raise NotDifferentiable(
+            message(
+                f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
+                do="declare a rule for it (sequence=0 for a list), or pass its .data",
+            )
+        )
+    return constants(value)
+
+
+def outline_of(v, op):
+    """What a rule gets for a constant that it does not need: the shape of an array, or the number itself."""
+    if isinstance(v, (np.ndarray, DuckArray)):
+        return Outline(v.shape, v.dtype)
+    return v if op.sequence is None else Outline(np.shape(v), None)
