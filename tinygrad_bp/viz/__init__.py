@@ -9,6 +9,7 @@ from .graph import graph
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .program import program
 from .render import Picture, render
+from .stepper import stepper
 from .textbook import draw_bp4, draw_cost, draw_demon, draw_paths, draw_spread, draw_weight
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "plot_step_errors",
     "program",
     "render",
+    "stepper",
 ]
