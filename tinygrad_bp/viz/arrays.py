@@ -31,7 +31,11 @@ class Arrays:
             key = ("parts", *item["parts"])
         else:
             item = np.asarray(value)
-            key = (item.dtype.str, item.shape, item.tobytes()) if item.dtype != object else ("object", id(value))
+            key = (
+                (item.dtype.str, item.shape, item.tobytes())
+                if item.dtype != object
+                else ("object", id(value))
+            )
         if key not in self._numbers:
             self._numbers[key] = len(self.found)
             self.found.append(item)

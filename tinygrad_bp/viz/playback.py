@@ -71,7 +71,9 @@ def playback(source: Any) -> Playback:
     """
     vertices = _in_order(trace(source, MOST_OPS))
     if not all(v.observed for v in vertices if v.kind == "op") or not any(v.observed for v in vertices):
-        raise ValueError(message("this graph was not observed, so there is nothing to play", do=HOW_TO_OBSERVE))
+        raise ValueError(
+            message("this graph was not observed, so there is nothing to play", do=HOW_TO_OBSERVE)
+        )
     ops = [v for v in vertices if v.kind == "op"]
     if all(v.cotangent is None for v in ops):
         what, do = "no backward pass has come by yet", "call .backward() on the result first"
@@ -115,7 +117,9 @@ def _backward(ops):
     last = {step.parent.index: k for k, step in enumerate(steps) if step.kind == "edge"}
     for p in {id(step.parent): step.parent for step in steps if step.kind == "edge"}.values():
         _check_sum(p, right[p.index])
-    return [s._replace(done=s.kind == "edge" and last[s.parent.index] == k) for k, s in enumerate(steps)], wrong
+    return [
+        s._replace(done=s.kind == "edge" and last[s.parent.index] == k) for k, s in enumerate(steps)
+    ], wrong
 
 
 def _plus(total, share):

@@ -16,7 +16,8 @@ function el(tag, attributes = {}, ...children) {
 
 /* w^2 and u_1 as the book prints them. */
 const LOW = "₀₁₂₃₄₅₆₇₈₉", HIGH = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""));
+const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""))
+  .replace(/\^\{l([+−])1\}/g, (_, c) => `ˡ${c === "+" ? "⁺" : "⁻"}¹`).replace(/\^l(?![a-z])/g, "ˡ").replace(/\^L(?![a-z])/g, "ᴸ");
 
 /* ---- when things come out --------------------------------------------------------------------------------- */
 const born = V.map((v) => (v.kind === "op" ? Infinity : 0)), complete = V.map(() => Infinity), equation = {};

@@ -194,7 +194,11 @@ class _Record:
             at = f" (in {style.short(v.module, 30)})" if v.module else ""
             return f"Forward: {v.op} computes {name}{of}{at}."
         if step.kind == "seed":
-            given = "is 1: C changes as fast as itself" if v.value is not None and v.cotangent.size == 1 else "is given"
+            given = (
+                "is 1: C changes as fast as itself"
+                if v.value is not None and v.cotangent.size == 1
+                else "is given"
+            )
             return f"Backward starts at {name}: {gradient} {given}."
         return self._edge_text(step, name, gradient)
 
@@ -246,4 +250,3 @@ def _split(ops, first, paths):
     for k, v in enumerate(ops if len(ops) > GROUP else ()):
         start = k - k % size
         paths[v.index].append(f"ops {first + start + 1}–{first + min(start + size, len(ops))}")
-
