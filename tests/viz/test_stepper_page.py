@@ -71,11 +71,13 @@ def test_buttons_step_back_jump_and_scrub(page):
     assert step(page) == 0
     by(page, "next").click()
     by(page, "next").click()
-    assert step(page) == 2 and "computes" in by(page, "text").text
+    assert step(page) == 2
+    assert "computes" in by(page, "text").text
     by(page, "back").click()
     assert step(page) == 1
     by(page, "last").click()
-    assert step(page) == last(page) and by(page, "text").text.startswith("Done")
+    assert step(page) == last(page)
+    assert by(page, "text").text.startswith("Done")
     by(page, "first").click()
     assert step(page) == 0
     by(page, "scrubber").send_keys("\ue014\ue014\ue014")  # the arrow key, right
@@ -83,8 +85,10 @@ def test_buttons_step_back_jump_and_scrub(page):
     jump = by(page, "jump")
     option = next(o for o in jump.find_elements("tag name", "option") if o.text.startswith("BP2"))
     option.click()
-    assert "BP2" in by(page, "banner").text and "δˡ" in by(page, "banner").text
-    assert page.find_elements("css selector", "#work math") and page.find_elements("css selector", "svg .lit")
+    assert "BP2" in by(page, "banner").text
+    assert "δˡ" in by(page, "banner").text
+    assert page.find_elements("css selector", "#work math")
+    assert page.find_elements("css selector", "svg .lit")
 
 
 def test_the_keyboard_does_all_of_it(page):
@@ -131,7 +135,8 @@ def test_cells_tell_the_engines_numbers(page, net):
     assert np.array(told, float).tobytes() == linear.weight.grad.ravel().tobytes()
     gradient.send_keys("\ue014", "\ue014")  # to the first cell, and one further
     name, _, number = by(page, "readout").text.rpartition(" = ")
-    assert name.endswith("[0, 1]") and float(number) == linear.weight.grad[0, 1]
+    assert name.endswith("[0, 1]")
+    assert float(number) == linear.weight.grad[0, 1]
 
 
 def test_the_table_fills_as_things_come_out(page):
@@ -141,7 +146,8 @@ def test_the_table_fills_as_things_come_out(page):
     for _ in range(last(page)):
         by(page, "next").click()
         counts.append(filled())
-    assert counts == sorted(counts) and counts[-1] == 10  # z, a, δ, ∂C/∂w, ∂C/∂b of two layers
+    assert counts == sorted(counts)
+    assert counts[-1] == 10
     names = {e.text for e in page.find_elements("css selector", ".bpname")}
     assert names == {"BP1", "BP2", "BP3", "BP4"}
 
@@ -156,7 +162,8 @@ def test_what_if_shows_the_wrong_gradient(driver, tmp_path):
     ]
     assert told() == [2.0, 4.0]
     by(driver, "whatif").click()
-    assert told() == [1.0, 2.0] and driver.find_elements("css selector", "#work .wrong")
+    assert told() == [1.0, 2.0]
+    assert driver.find_elements("css selector", "#work .wrong")
     assert "wrong" in by(driver, "text").text
 
 
