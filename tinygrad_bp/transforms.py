@@ -6,6 +6,7 @@ pullback of the pullback, which is linear in its cotangent. Arguments and result
 tuples, lists, dicts and Modules. Read `derivatives.py` next, for derivatives of many numbers at once.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -257,7 +258,7 @@ def value_and_grad(f: Callable, argnums: int | tuple[int, ...] = 0, has_aux: boo
 
     def value_and_grad_of_f(*args, **kwargs):
         y, pullback, aux = _real_vjp(f, args, kwargs, argnums, has_aux)
-        one = y.size == 1 if isinstance(y, ARRAYS) else isinstance(y, (float, int))
+        one = isinstance(y, (float, int)) if not isinstance(y, ARRAYS) else math.prod(y.shape) == 1
         if not one:
             what = f"grad needs a function with one real number as its value, and {_name(f)} is not"
             got = f"shape {y.shape}" if isinstance(y, ARRAYS) else type(y).__name__

@@ -25,7 +25,8 @@ def register(cls: type, children: Callable[[Any], dict], rebuild: Callable[[Any,
 
 
 def _handlers(x):
-    return _handlers_of(type(x))
+    kind: Any = type(x)
+    return _handlers_of(kind)
 
 
 @functools.lru_cache(1024)
