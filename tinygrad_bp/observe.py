@@ -28,7 +28,7 @@ class Seen:
 
     __slots__ = (
         "contributions", "cotangent", "dtype", "fingerprints", "function", "kind", "kwargs", "line", "module",
-        "name", "op", "parents", "shape", "value",
+        "name", "op", "parents", "sequence", "shape", "value",
     )  # fmt: skip
 
     def __init__(self, kind, op, value, name=None, module=None, line=None, parents=(), kwargs=NO_KEYWORDS):
@@ -41,6 +41,7 @@ class Seen:
         self.contributions = [None] * len(parents)
         self.cotangent = None
         self.fingerprints = self.function = None
+        self.sequence = 0  # of its node: the sweep visits the latest first
 
     def __repr__(self):
         label = self.name or self.op or self.kind
@@ -111,7 +112,7 @@ class Run:
         shown = [constant(v) for v in value] if isinstance(value, (tuple, list)) else constant(value)
         kwargs = NO_KEYWORDS if node.extra is None else node.extra.kwargs
         seen = Seen("op", node.op.name, shown, None, module, where(frame), parents, kwargs)
-        seen.function = node.op.forward
+        seen.function, seen.sequence = node.op.forward, node.sequence
         if self.guard:
             seen.fingerprints = _fingerprints(node)
         extra_of(node).seen = seen

@@ -12,6 +12,7 @@ from .neurons import draw_net
 from .plots import plot_curves, plot_delta_norms, plot_effort, plot_learning_curve, plot_step_errors
 from .program import program
 from .render import Picture, render
+from .stepper import stepper
 from .textbook import draw_bp4, draw_cost, draw_demon, draw_paths, draw_spread, draw_weight
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "plot_weights",
     "program",
     "render",
+    "stepper",
 ]

@@ -104,14 +104,23 @@ def render(graph: graphviz.Digraph, file: str | os.PathLike) -> Path:
         raise TypeError(
             message("render writes a drawing", got=repr(graph)[:80], do="make one with bp.viz.graph(t)")
         )
+    check_folder(path)
+    return write_whole(path, graph.source.encode() if format in TEXT else draw(graph.source, format))
+
+
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError if there is no folder for the file."""
     if not path.parent.is_dir():
         raise FileNotFoundError(
             message(f"there is no folder {str(path.parent)!r} to write {path.name} into", do="make it first")
         )
-    drawn = graph.source.encode() if format in TEXT else draw(graph.source, format)
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file that appears complete or not at all; its path."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(drawn)
+        part.write_bytes(content)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
