@@ -26,8 +26,10 @@ class Arrays:
         """The number of an array, or of a list of arrays (the parts of several outputs); None of nothing."""
         if value is None:
             return None
+        item: Any
+        key: Any
         if isinstance(value, (list, tuple)):
-            item, key = {"parts": [self.add(part) for part in value]}, None
+            item = {"parts": [self.add(part) for part in value]}
             key = ("parts", *item["parts"])
         else:
             item = np.asarray(value)
@@ -50,7 +52,7 @@ class Arrays:
 
 
 def _described(a, limit):
-    found = {"shape": list(a.shape), "dtype": str(a.dtype)}
+    found: dict[str, Any] = {"shape": list(a.shape), "dtype": str(a.dtype)}
     if a.dtype.kind not in "biufc":
         return {**found, "data": [], "shape": [0], "grid": [0, 0]}
     flat = a.ravel()

@@ -84,7 +84,8 @@ def playback(source: Any) -> Playback:
 
 def _in_order(vertices):
     """The engine's order, each parameter and constant before its first user."""
-    order, met = [], set()
+    order: list[Vertex] = []
+    met: set[int] = set()
     for v in sorted((v for v in vertices if v.kind == "op"), key=lambda v: getattr(v.seen, "sequence", 0)):
         fresh = [p for p in v.parents if p.kind != "op" and not p.inline and id(p) not in met]
         order += [*dict.fromkeys(fresh), v]
