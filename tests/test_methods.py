@@ -185,3 +185,36 @@ def test_narrow_and_back():
     np.sum(y * y).backward()
     assert x.grad.dtype == np.float64
     np.testing.assert_array_equal(x.grad, (2 * A.astype(np.float32)).astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda m, t: m * t,
+        lambda m, t: t * m,
+        lambda m, t: np.ma.add(t, m),
+        lambda m, t: np.ma.sqrt(t),
+        lambda m, t: np.ma.log(t),
+        lambda m, t: m / t,
+        lambda m, t: m.__iadd__(t),
+        lambda m, t: np.ma.array(t),
+        lambda m, t: np.ma.sum(t),
+    ],
+)
+def test_masked_arrays_never_lose_a_gradient(f):
+    """NumPy's masked arrays read a private attribute that Tensors have, too."""
+    masked = np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
+    t = bp.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    try:
+        y = f(masked, t)
+    except TypeError:
+        pass
+    else:
+        assert isinstance(y, bp.Tensor)
+        assert y.requires_grad
+    assert np.ma.allequal(masked * t.detach(), masked * t.data)
+
+
+def test_masked_arrays_are_told_what_to_use():
+    with pytest.raises(TypeError, match=r"np\.ma was given a Tensor that records.*use np.where"):
+        np.ma.array([1.0, 2.0]) * bp.Tensor([1.0, 2.0], requires_grad=True)

@@ -352,6 +352,19 @@ class ArrayMethods(DuckArray):
         """The elements as Python numbers in nested lists; carries no gradient."""
         return constant(self).tolist()
 
+    @property
+    def _mask(self):
+        """Asked for by `np.ma`, which takes `_data` for an array without asking: the gradient would be lost."""
+        if records(self):
+            raise TypeError(
+                message(
+                    f"np.ma was given a Tensor that records: {outline(self)}",
+                    expected="an array",
+                    do="use np.where(mask, a, b) for a mask, or t.data where no gradient is wanted",
+                )
+            )
+        raise AttributeError("a Tensor has no mask")
+
     def __array__(self, dtype=None, copy=None):
         if records(self):
             raise TypeError(
