@@ -352,19 +352,6 @@ class ArrayMethods(DuckArray):
         """The elements as Python numbers in nested lists; carries no gradient."""
         return constant(self).tolist()
 
-    @property
-    def _mask(self):
-        """Asked for by `np.ma`, which takes `_data` for an array without asking: the gradient would be lost."""
-        if records(self):
-            raise TypeError(
-                message(
-                    f"np.ma was given a Tensor that records: {outline(self)}",
-                    expected="an array",
-                    do="use np.where(mask, a, b) for a mask, or t.data where no gradient is wanted",
-                )
-            )
-        raise AttributeError("a Tensor has no mask")
-
     def __array__(self, dtype=None, copy=None):
         if records(self):
             raise TypeError(
@@ -373,6 +360,9 @@ class ArrayMethods(DuckArray):
                 )
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    # np.ma takes `_data` for an array without asking, but then asks for the mask: its chance to be refused
+    _mask = property(lambda self: self.__array__().mask)
 
     __float__ = _convert(float, _WAY_OUT)
     __int__ = _convert(int, _WAY_OUT)
