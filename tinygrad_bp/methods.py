@@ -363,8 +363,6 @@ class ArrayMethods(DuckArray):
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    # np.ma takes `_data` for an array without asking, but then asks for the mask: its chance to be refused
-
     __float__ = _convert(float, _WAY_OUT)
     __int__ = _convert(int, _WAY_OUT)
     __complex__ = _convert(complex, _WAY_OUT)
