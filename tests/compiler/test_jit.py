@@ -408,6 +408,80 @@ def test_running_statistics_are_state_in_every_spelling():
     assert nets[1].count == 6.0
 
 
+def another_layer(net):
+    net.layers[1] = bp.nn.Linear(4, 2, rng=5, dtype=np.float64)
+
+
+def another_weight(net):
+    net.layers[1].weight = bp.Tensor(np.ones((2, 4)), requires_grad=True)
+
+
+def no_bias(net):
+    net.layers[1].bias = None
+
+
+def another_activation(net):
+    net.activations[0] = np.sin
+
+
+def another_array(net):
+    net.layers[1].weight.data = np.ones((2, 4))
+
+
+def other_numbers(net):
+    net.layers[1].weight.data[...] = 2.0
+
+
+@pytest.mark.parametrize(
+    "change", [another_layer, another_weight, no_bias, another_activation, another_array, other_numbers]
+)
+def test_what_is_replaced_between_calls_is_seen(change):
+    nets = [bp.nn.MLP([3, 4, 2], "tanh", rng=0, dtype=np.float64) for _ in range(2)]
+    step = bp.compile(lambda x, net=nets[1]: np.sum(net(x) ** 2))
+    repeat(step, 4, X)
+    assert step.stats["replays"] == 2
+    for net in nets:
+        change(net)
+    for scale in (1.0, 2.0, 3.0):
+        expected = np.sum(nets[0](scale * X) ** 2).item()
+        assert step(scale * X).item() == pytest.approx(expected, rel=1e-12)
+        assert step.stats["replays"] <= 5
+
+
+def test_functions_methods_and_class_attributes_that_are_replaced_are_seen():
+    class Scaled:
+        factor, table = 2.0, np.ones(3)
+
+        def __call__(self, x):
+            return np.sum(wrapped(x) * self.factor * self.table)
+
+    wrapped, model = np.sin, Scaled()
+    step = bp.compile(lambda x: model(x))
+
+    def agrees():
+        for _ in range(4):
+            assert step(X) == pytest.approx(model(X), rel=1e-12)
+
+    agrees()
+    Scaled.factor = 3.0
+    agrees()
+    Scaled.table = np.arange(3.0)
+    agrees()
+    wrapped = np.cos
+    agrees()
+    Scaled.__call__ = lambda self, x: np.sum(x * 7.0)
+    agrees()
+
+
+def test_strangers_in_reach_may_change():
+    nets = [bp.nn.MLP([3, 2], rng=0, dtype=np.float64) for _ in range(2)]
+    step = bp.compile(lambda x: np.sum(nets[1](x)))
+    for _ in range(6):
+        nets[0].layers[0].bias = bp.Tensor(np.ones(2), requires_grad=True)
+        step(X)
+    assert step.stats["replays"] == 4
+
+
 # ---- around it -----------------------------------------------------------------------------------------------
 
 

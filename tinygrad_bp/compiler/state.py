@@ -3,10 +3,11 @@
 The one idea: state is a list of `Slot`s, places where a value stands: a Tensor's data, an attribute, an
 element of a list or dict, a variable of a closure or of a module. A trace puts Tracers into the places of
 arrays and reads afterwards which places have changed; everything else that stands there (numbers,
-strings, flags) must stay what it was, or the program is traced anew. Read `jit.py` next.
+strings, flags, layers, functions) must stay what it was, or the program is traced anew. Read `jit.py` next.
 """
 
 import functools
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ OPAQUE = (types.ModuleType, np.random.Generator, np.random.BitGenerator, np.ufun
 class Slot:
     """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
 
-    kind: str  # "data" or "grad" of a Tensor, "item" of a list or dict, "cell" of a closure
+    kind: (
+        str  # "data" or "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
+    )
     owner: Any
     key: Any
     path: str
@@ -44,12 +47,16 @@ class Slot:
             return self.owner._data
         if self.kind == "grad":
             return self.owner._node.grad
+        if self.kind == "class":
+            return vars(self.owner)[self.key]
         return self.owner.cell_contents if self.kind == "cell" else self.owner[self.key]
 
     def words(self, name: Callable[[Any], str]) -> str:
         """`get` as an expression; `name` gives a name to what it needs."""
         if self.kind in ("data", "grad"):
             return f"{name(self.owner)}.{'_data' if self.kind == 'data' else '_node.grad'}"
+        if self.kind == "class":
+            return f"{name(vars(self.owner))}[{name(self.key)}]"
         return f"{name(self.owner)}" + (".cell_contents" if self.kind == "cell" else f"[{name(self.key)}]")
 
     def put(self, value: Any) -> None:
@@ -60,13 +67,15 @@ class Slot:
             self.owner._node.grad = value
         elif self.kind == "cell":
             self.owner.cell_contents = value
+        elif self.kind == "class":
+            setattr(self.owner, self.key, value)
         else:
             self.owner[self.key] = value
 
 
 @dataclass
 class State:
-    """The slots of arrays, those of plain values, the containers with their sizes, the places of Tensors."""
+    """The slots of arrays, those of all else, the containers with their sizes, the places of Tensors."""
 
     arrays: list[Slot]
     plain: list[Slot]
@@ -113,6 +122,20 @@ class _Walk:
         else:
             own = getattr(x, "__dict__", {})
             self.container(own, list(own), path + ".{}")
+            for cls in type(x).__mro__:
+                self.methods(cls)
+
+    def methods(self, cls):
+        """What a class of the user's has: its functions and values."""
+        if id(cls) in self.seen or not _is_users(cls.__module__):
+            return
+        self.seen[id(cls)] = cls
+        for key, x in vars(cls).items():
+            x = getattr(x, "__func__", getattr(x, "fget", x))  # of static and class methods, and properties
+            if isinstance(x, types.FunctionType):
+                self.function(x)
+            if key[:2] != "__" or isinstance(x, types.FunctionType):
+                self.place(Slot("class", cls, key, f"{cls.__name__}.{key}"))
 
     def tensor(self, t, path):
         self.seen[id(t)] = t
@@ -139,15 +162,14 @@ class _Walk:
             return
         if isinstance(x, (np.ndarray, np.generic)) or (isinstance(x, DuckArray) and type(x) is not Tensor):
             self.state.arrays.append(slot)
-        elif isinstance(x, PLAIN):
-            self.state.plain.append(slot)
         else:
+            self.state.plain.append(slot)
             if type(x) is Tensor:
                 self.state.tensors.append((slot, x))
             self.visit(x, slot.path)
 
     def function(self, f):
-        if (f.__module__ or "").partition(".")[0] in (__package__.partition(".")[0], "numpy"):
+        if not _is_users(f.__module__):
             for name, cell in zip(
                 f.__code__.co_freevars, f.__closure__ or ()
             ):  # a transform's: the user's function
@@ -162,6 +184,12 @@ class _Walk:
         self.visit(f.__kwdefaults__, f.__name__)
 
 
+def _is_users(module):
+    """Is it neither ours nor NumPy's nor Python's own?"""
+    package = (module or "").partition(".")[0]
+    return package not in (__package__.partition(".")[0], "numpy") and package not in sys.stdlib_module_names
+
+
 def _names(code):
     """The names that the code, and code inside it, looks up."""
     inner = [name for c in code.co_consts if isinstance(c, types.CodeType) for name in _names(c)]
@@ -169,9 +197,9 @@ def _names(code):
 
 
 def unchanged(slot: Slot, value: Any) -> bool:
-    """Does the plain value still stand there?"""
+    """Does the value still stand there, or a number, a string, ... equal to it?"""
     try:
         now = slot.get()
     except (LookupError, ValueError):
         return False
-    return now is value or (type(now) is type(value) and now == value)
+    return now is value or (type(now) is type(value) and isinstance(value, PLAIN) and now == value)

@@ -17,7 +17,7 @@ from ..views import root_of
 from ..writes import unshare
 from .names import name_arguments, sighted
 from .program import Program, difference
-from .state import Slot, reachable, unchanged
+from .state import PLAIN, Slot, reachable, unchanged
 from .tracer import Tracer
 
 _TRACING: ContextVar[bool] = ContextVar("tinygrad_bp.tracing", default=False)
@@ -70,6 +70,13 @@ class Trace:
         for slot, now in written:
             store(slot, now.value if type(now) is Tracer else now)
         self.written = [slot for slot, _ in written]
+        self._forget_strangers()
+
+    def _forget_strangers(self):
+        """Whether a Tensor stands where it stood is asked only if the program has to do with it."""
+        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
+        known = {id(slot.owner) for slot, v in zip(self.slots, self.program.state) if v in used}
+        self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in known]
 
     def _place(self, slots):
         """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
@@ -141,7 +148,8 @@ class Trace:
         plain = [(slot.place, value) for slot, value in self.plain]
         others = [(slot.place, value) for slot, value in other.plain]
         if len(plain) != len(others) or any(
-            p != q or (v is not w and v != w) for (p, v), (q, w) in zip(plain, others)
+            p != q or not (v is w or (isinstance(v, PLAIN) and v == w))
+            for (p, v), (q, w) in zip(plain, others)
         ):
             return self.unstable or other.unstable or "other values in reach of the step"
         return self.unstable or other.unstable or difference(self.program, other.program)
