@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
+from .arena import joint_update
 from .places import Places, is_elementwise, is_product, is_view
 from .program import Program, Var, flat
 
@@ -53,6 +54,10 @@ class Linker:
         inputs = [f"i{n}" for n in range(len(given))]
         self.word.update(zip(given, inputs))
         commits = self._commits()
+        states = {
+            call: self.program.state[commits[call.out]] for call in self.program.calls if call.out in commits
+        }
+        self.joint, *self.pieces = joint_update(self.places, {c: self.fixed[v] for c, v in states.items()})
         for n, call in enumerate(self.program.calls):
             if call.out not in commits:
                 self._call(n, call)
@@ -90,7 +95,7 @@ class Linker:
         written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
         in_place, later = [], []
         for n, call in enumerate(self.program.calls):
-            if call.out not in commits:
+            if call.out not in commits or call in self.joint:
                 continue
             old = self.program.state[commits[call.out]]
             if any(self.base.get(v, v) in written and v is not old for v in call.inputs()):
@@ -98,6 +103,9 @@ class Linker:
                 later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
                 in_place.append((call, self._name("b", self.fixed[old])))
+        if self.joint:
+            all_old, all_new = (self._name("b", piece) for piece in self.pieces)
+            later.append(f"{self._function(np.subtract)}({all_old}, {all_new}, {all_old})")
         self.results = [self._kept(v, written) for v in self.program.results]
         for place, v in self.program.writes:
             state = self.program.state[place] if isinstance(place, int) else None

@@ -129,6 +129,26 @@ def _renamed(program, new):
     )
 
 
+def straight(program: Program) -> Program:
+    """Without transposes of transposes and reshapes to the shape that is there."""
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    turned: dict[Var, Var] = {}
+    for call in program.calls:
+        call = call.replaced(new)
+        x: Any = call.args[0] if call.args else None
+        if call.function is np.transpose and len(call.args) == 1 and not call.kwargs and type(x) is Var:
+            if x in turned:
+                new[call.out] = turned[x]
+                continue
+            turned[call.out] = x
+        elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
+            new[call.out] = x
+            continue
+        calls.append(call)
+    return dead_code(_renamed(replace(program, calls=calls), new))
+
+
 def scalars(program: Program) -> Program:
     """With Python numbers in ufuncs as arrays of the result's dtype, which NumPy takes twice as quickly."""
     calls = []
@@ -341,19 +361,8 @@ def _var(like, shape):
 
 
 PASSES = (
-    inlined,
-    dead_code,
-    folded,
-    common,
-    scaled,
-    products,
-    rates,
-    masks,
-    biases,
-    signs,
-    scalars,
-    dead_code,
-)
+    inlined, dead_code, folded, common, straight, scaled, products, rates, masks, biases, signs, scalars, dead_code,
+)  # fmt: skip
 
 
 def optimized(program: Program, passes=PASSES) -> Program:

@@ -64,6 +64,7 @@ class Places:
         self.owner: dict[Var, np.ndarray] = {}  # of a buffered variable: the raw memory
         self.base: dict[Var, Var] = {}  # of a view: whose memory it sees
         self.free: list[np.ndarray] = []
+        self.kept: dict[Var, np.ndarray] = {}  # places that are kept for one variable
         self.bytes = 0
         self.last = self._last_uses()
         self.turned = turned(program, self.fixed)
@@ -98,6 +99,9 @@ class Places:
     def buffer(self, n, call, reuse=False) -> np.ndarray:
         """The array that the n-th call writes its result into; `reuse`: an operand's, if that dies here."""
         out = call.out
+        if out in self.kept:
+            self.fixed[out] = self.kept[out]
+            return self.fixed[out]
         if reuse:
             for v in call.inputs():
                 if self._dies(v, n) and self._fits(v, out) and self._only(v, call):

@@ -6,20 +6,18 @@ gives up. Read `jit.py` next.
 """
 
 import contextvars
-import sys
 import weakref
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
 from ..views import leased, root_of
 from ..writes import unshare
+from .arena import settle
 from .codegen import Linker
 from .guards import Questions
 from .passes import generators, optimized
-from .places import LINE, aligned
 from .state import unchanged
 from .trace import Trace
 
@@ -43,13 +41,16 @@ class Replay:
         slots = list(zip(self.program.state, self.trace.slots, range(len(self.trace.slots))))
         for slot in self.idle:
             slot.put(None)  # a gradient that the step itself does not read is not computed
+        parameters = [t.owner for _, t, n in slots if n in self.written and t.kind == "data"]
+        self.roots = [root_of(t) for t in parameters]
+        for root in self.roots:
+            unshare(root)
+        if parameters:
+            settle(parameters)
         fixed, self.tensors, self.owned, live = {}, [], [], []
         for v, slot, n in slots:
             if slot in self.idle or (v not in used and n not in self.written):
                 continue
-            if n in self.written and slot.kind == "data":
-                unshare(root_of(slot.owner))
-                _settle(slot.owner)
             array = slot.get()
             if slot.kind == "data" and type(array) is np.ndarray:
                 self.tensors.append((slot.owner, weakref.ref(array)))
@@ -61,7 +62,6 @@ class Replay:
             else:
                 live.append((v, slot))
             del array
-        self.roots = [root_of(t.owner) for _, t, n in slots if n in self.written and t.kind == "data"]
         self.quick: Any = None
         self.linked = Linker(self.program, fixed, [v for v, _ in live], self.flags).link()
         self.live, self.enter = live, self._entrance()
@@ -139,21 +139,3 @@ def without(trace, idle):
     numbers = {n for n, slot in enumerate(trace.slots) if slot.place in places}
     writes = [(place, v) for place, v in trace.program.writes if place not in places and place not in numbers]
     return replace(trace.program, writes=writes)
-
-
-def _settle(t):
-    """Move a parameter whose array nobody else holds to where a cache line begins: products read it quicker."""
-    plain = t._handle is not None and not t._alias and t._data.flags.c_contiguous and 0 not in t.shape
-    if (
-        plain
-        and sys.getrefcount(t._handle) <= _ALONE
-        and t._handle.base is None
-        and t._data.ctypes.data % LINE
-    ):
-        array = aligned(t._data.nbytes).view(t.dtype).reshape(t.shape)
-        array[...] = t._data
-        t._move(array)
-
-
-_probe = Tensor(np.empty(1))
-_ALONE = sys.getrefcount(_probe._handle)
