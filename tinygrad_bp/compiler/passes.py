@@ -167,16 +167,63 @@ def _is_number(x):
 
 
 def products(program: Program) -> Program:
-    """With sums over the first axis of a matrix as a product with ones, and doubled values as 2 x."""
+    """With sums over an axis of a matrix as a product with ones."""
     calls = []
     for call in program.calls:
         v: Any = call.args[0] if call.args else None
         is_sum = call.function in (np.sum, np.add.reduce) and type(v) is Var and len(v.shape) == 2
         axis = call.kwargs.get("axis", call.args[1] if len(call.args) > 1 else None)
-        if is_sum and axis in (0, (0,)) and not call.kwargs.get("keepdims") and v.dtype.char in "fd":
-            call = Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
+        if (
+            is_sum
+            and v.dtype.char in "fd"
+            and v.dtype == call.out.dtype
+            and axis in (0, 1, -1, (0,), (1,), (-1,))
+        ):
+            call = _with_ones(call, v, axis in (0, (0,))) or call
         calls.append(call)
     return replace(program, calls=calls)
+
+
+def _with_ones(call, v, down):
+    """The sum of v's columns, or rows, as a product; None where that is none."""
+    keep = bool(call.kwargs.get("keepdims"))
+    if set(call.kwargs) - {"axis", "keepdims"} or (keep and down):
+        return None
+    if down:
+        return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
+    ones = np.ones((v.shape[1], 1) if keep else v.shape[1], v.dtype)
+    return Call(np.dot, (v, ones), {}, call.outs)
+
+
+def relus(program: Program) -> Program:
+    """With max(x, 0) as x · (x > 0) if backward asks for that mask anyway: np.maximum is slower than both."""
+    made = {call.out: call for call in program.calls if not call.several}
+    wanted = {call.args[0] for call in program.calls if _compares_with_0(call, np.greater)}
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    mask: dict[Var, Var] = {}
+    for call in program.calls:
+        call = call.replaced(new)
+        if (
+            call.out in wanted
+            and _compares_with_0(call, np.maximum)
+            and _floats(call)
+            and call.args[0] in made
+        ):
+            x = call.args[0]
+            mask[call.out] = Var(call.out.number, np.broadcast_to(np.True_, x.shape))
+            calls.append(Call(np.greater, (x, 0), {}, (mask[call.out],)))
+            call = Call(np.multiply, (x, mask[call.out]), {}, call.outs)
+        elif _compares_with_0(call, np.greater) and call.args[0] in mask:
+            new[call.out] = mask[call.args[0]]
+            continue
+        calls.append(call)
+    return _renamed(replace(program, calls=calls), new)
+
+
+def _compares_with_0(call, function):
+    zero = call.args[-1] if call.function is function and len(call.args) == 2 and not call.kwargs else None
+    return zero is not None and type(call.args[0]) is Var and _is_number(zero) and zero == 0
 
 
 def scaled(program: Program) -> Program:
@@ -361,7 +408,7 @@ def _var(like, shape):
 
 
 PASSES = (
-    inlined, dead_code, folded, common, straight, scaled, products, rates, masks, biases, signs, scalars, dead_code,
+    inlined, dead_code, folded, common, straight, scaled, products, relus, masks, rates, biases, signs, scalars, dead_code,
 )  # fmt: skip
 
 
