@@ -129,15 +129,45 @@ def _renamed(program, new):
     )
 
 
+def transposes(program: Program) -> Program:
+    """With a product of matrices that is only read transposed, (a b)ᵀ, as bᵀ aᵀ: then its rows lie in memory as read."""
+    uses: dict[Var, list] = {v: [None] for v in program.outputs()}
+    for call in program.calls:
+        for v in call.inputs():
+            uses.setdefault(v, []).append(call)
+    calls: list[Call] = []
+    new: dict[Var, Any] = {}
+    for call in program.calls:
+        call = call.replaced(new)
+        product = call.function in (np.dot, np.matmul) and len(call.args) == 2 and len(call.out.shape) == 2
+        matrices = (
+            product and all(type(v) is Var and len(v.shape) == 2 for v in call.args) and not call.kwargs
+        )
+        if matrices and all(use is not None and _is_transpose(use) for use in uses.get(call.out, [None])):
+            turns = [Call(np.transpose, (v,), {}, (_var(v, v.shape[::-1]),)) for v in call.args[::-1]]
+            result = _var(call.out, call.out.shape[::-1])
+            calls += [*turns, Call(call.function, tuple(t.out for t in turns), {}, (result,))]
+            new.update((use.out, result) for use in uses[call.out])
+            continue
+        if call.out not in new:
+            calls.append(call)
+    return _renamed(replace(program, calls=calls), new)
+
+
+def _is_transpose(call):
+    return call.function is np.transpose and len(call.args) == 1 and not call.kwargs
+
+
 def straight(program: Program) -> Program:
-    """Without transposes of transposes and reshapes to the shape that is there."""
+    """Without transposes of transposes, reshapes to the shape that is there, and broadcasting that comes by itself."""
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     turned: dict[Var, Var] = {}
+    spread: dict[Var, Var] = {}
     for call in program.calls:
         call = call.replaced(new)
         x: Any = call.args[0] if call.args else None
-        if call.function is np.transpose and len(call.args) == 1 and not call.kwargs and type(x) is Var:
+        if _is_transpose(call) and type(x) is Var:
             if x in turned:
                 new[call.out] = turned[x]
                 continue
@@ -145,6 +175,12 @@ def straight(program: Program) -> Program:
         elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
             new[call.out] = x
             continue
+        elif call.function is np.broadcast_to and type(x) is Var and x.is_array:
+            spread[call.out] = x
+        elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
+            full = [type(v) is Var and v not in spread and v.shape == call.out.shape for v in call.args]
+            if any(full):  # NumPy broadcasts the other one by itself
+                call = call.replaced({v: spread[v] for v in call.inputs() if v in spread})
         calls.append(call)
     return dead_code(_renamed(replace(program, calls=calls), new))
 
@@ -408,7 +444,8 @@ def _var(like, shape):
 
 
 PASSES = (
-    inlined, dead_code, folded, common, straight, scaled, products, relus, masks, rates, biases, signs, scalars, dead_code,
+    inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
+    biases, signs, scalars, dead_code,
 )  # fmt: skip
 
 
