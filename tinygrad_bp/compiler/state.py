@@ -92,8 +92,13 @@ class _Walk:
     def __init__(self, roots):
         self.state = State([], [], [], [])
         self.seen: dict[int, Any] = {}
+        self.names: set[str] = set()  # that the code looks up
+        self.attributes: list[Slot] = []  # of classes
         for x, path in roots:
             self.visit(x, path)
+        for slot in self.attributes:
+            if slot.key in self.names or slot.key[:2] == "__":
+                self.place(slot)
 
     def visit(self, x, path):
         """Everything below x, which itself stands in no slot."""
@@ -132,10 +137,10 @@ class _Walk:
         self.seen[id(cls)] = cls
         for key, x in vars(cls).items():
             x = getattr(x, "__func__", getattr(x, "fget", x))  # of static and class methods, and properties
-            if isinstance(x, types.FunctionType):
+            if isinstance(x, types.FunctionType) and key != "__init__":
                 self.function(x)
-            if key[:2] != "__" or isinstance(x, types.FunctionType):
-                self.place(Slot("class", cls, key, f"{cls.__name__}.{key}"))
+            if key != "__init__" and (key[:2] != "__" or isinstance(x, types.FunctionType)):
+                self.attributes.append(Slot("class", cls, key, f"{cls.__name__}.{key}"))
 
     def tensor(self, t, path):
         self.seen[id(t)] = t
@@ -162,7 +167,7 @@ class _Walk:
             return
         if isinstance(x, (np.ndarray, np.generic)) or (isinstance(x, DuckArray) and type(x) is not Tensor):
             self.state.arrays.append(slot)
-        else:
+        elif not isinstance(x, types.ModuleType):
             self.state.plain.append(slot)
             if type(x) is Tensor:
                 self.state.tensors.append((slot, x))
@@ -177,7 +182,9 @@ class _Walk:
             return
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
             self.place(Slot("cell", cell, None, name))
-        for name in _names(f.__code__):
+        names = _names(f.__code__)
+        self.names.update(names)
+        for name in names:
             if name in f.__globals__:
                 self.place(Slot("item", f.__globals__, name, name))
         self.visit(f.__defaults__, f.__name__)
