@@ -172,3 +172,85 @@ def test_getitem_of_an_array_of_indices_is_no_view():
     linked = Linker(traced(lambda x: operator.getitem(x + 1.0, [0, 2]), X), {}, [], []).link()
     results, _ = linked.run(X)
     np.testing.assert_array_equal(results[0], (X + 1)[[0, 2]])
+
+
+def test_transposes_of_transposes_and_idle_reshapes_vanish():
+    program = passes.straight(traced(lambda x: (np.exp(x).T.T + 1.0).reshape(6, 4), X))
+    assert [c.function for c in program.calls] == [np.exp, np.add]
+    program = passes.straight(traced(lambda x, b: x * np.broadcast_to(b, (6, 4)), X, X[0]))
+    assert [c.function for c in program.calls] == [np.multiply], "NumPy broadcasts by itself"
+    both = traced(lambda b: np.broadcast_to(b, (6, 4)) * np.broadcast_to(b, (6, 4)), X[0])
+    assert values(passes.straight(both), (X[0],))[0].shape == (6, 4)
+
+
+def test_a_product_that_is_only_read_transposed_is_made_so():
+    program = traced(lambda a, b: np.exp((a.T @ b).T), X, Y)
+    after = passes.straight(passes.transposes(program))
+    assert [c.function for c in after.calls] == [np.transpose, np.matmul, np.exp]
+    np.testing.assert_allclose(values(after, (X, Y))[0], np.exp(Y.T @ X), rtol=1e-14)
+    read_both_ways = traced(lambda a, b: (a.T @ b, (a.T @ b).T), X, Y)
+    kept = passes.transposes(passes.common(read_both_ways))
+    np.testing.assert_allclose(values(kept, (X, Y))[0], X.T @ Y, rtol=1e-14)
+
+
+def test_a_row_on_each_row_of_a_small_matrix_is_a_product_with_ones_and_takes_a_sign():
+    program = passes.biases(traced(lambda z, b: np.exp(-(z + b)), X, X[0]))
+    assert [c.function for c in program.calls] == [np.reshape, np.dot, np.add, np.negative, np.exp]
+    signed = passes.signs(program)
+    assert [c.function for c in signed.calls] == [np.reshape, np.dot, np.subtract, np.exp]
+    np.testing.assert_array_equal(values(signed, (X, X[0]))[0], np.exp(-(X + X[0])))
+    large = traced(lambda z, b: z + b, np.ones((200, 30)), np.ones(30))
+    assert [c.function for c in passes.biases(large).calls] == [np.add]
+
+
+def test_a_sign_stays_where_the_sum_is_read_besides():
+    program = passes.signs(passes.biases(traced(lambda z, b: -(z + b) * (z + b), X, X[0])))
+    np.testing.assert_array_equal(values(program, (X, X[0]))[0], -((X + X[0]) ** 2))
+
+    def twice(z, b):
+        total = z + b
+        return -total * total
+
+    program = passes.signs(passes.biases(traced(twice, X, X[0])))
+    np.testing.assert_array_equal(values(program, (X, X[0]))[0], -((X + X[0]) ** 2))
+
+
+def test_relu_is_a_product_with_the_mask_that_backward_needs():
+    program = passes.masks(
+        passes.relus(passes.inlined(traced(bp.grad(lambda x: np.sum(F.relu(x * 2.0))), X)))
+    )
+    functions = [c.function for c in passes.dead_code(program).calls]
+    assert np.maximum not in functions
+    forward = passes.relus(passes.inlined(traced(lambda x: F.relu(x * 2.0), X)))
+    assert np.maximum in [c.function for c in forward.calls], "nobody needs a mask"
+
+
+def test_small_parameters_lie_together_and_one_call_updates_them_all():
+    nets = [bp.nn.MLP([4, 5, 3], rng=0, dtype=np.float32) for _ in range(2)]
+    sgds = [bp.optim.SGD(net.parameters(), lr=0.3) for net in nets]
+
+    def train(net, sgd, x, y):
+        sgd.zero_grad()
+        loss = F.quadratic_cost(net(x), y)
+        loss.backward()
+        sgd.step()
+        return loss
+
+    x, y = X.astype(np.float32), Y.astype(np.float32)
+    step = bp.compile(lambda x, y: train(nets[1], sgds[1], x, y))
+    for n in range(8):
+        if n == 5:  # somebody holds one of them: it stays where it is, and follows
+            held = nets[1].layers[0].weight.data = nets[1].layers[0].weight.data.copy()
+        train(nets[0], sgds[0], x, y), step(x, y)
+        if n == 4:
+            lines = step._last().linked.text.partition("if flags")[2]
+            assert lines.count("subtract") == 1
+            assert all(p.data.ctypes.data % 64 == 0 for p in nets[1].parameters())
+        for p, q in zip(*(net.parameters() for net in nets)):
+            np.testing.assert_allclose(q.data, p.data, rtol=1e-4, atol=1e-6)
+    assert held is nets[1].layers[0].weight.data
+    before = [p.data.copy() for p in nets[1].parameters()]
+    kept = nets[1].layers[1].bias.data
+    step(x, y)
+    assert kept is nets[1].layers[1].bias.data
+    assert all(np.any(p.data != b) for p, b in zip(nets[1].parameters(), before))
