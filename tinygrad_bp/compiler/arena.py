@@ -8,6 +8,7 @@ lies between them is 0 in both. Read `replay.py` next.
 
 import sys
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def settle(tensors: list[Tensor]) -> None:
     movable = [t for t in tensors if _is_alone(t)]
     together = len(movable) == len(tensors) > 1 and len({t.dtype for t in tensors}) == 1
     if together and sum(map(_room, movable)) <= LARGEST:
-        raw = aligned(sum(map(_room, movable)))
+        raw: Any = aligned(sum(map(_room, movable)))
         raw[...] = 0
         _ARENAS[id(raw.base)] = raw.base
         for t in movable:
@@ -78,7 +79,7 @@ def joint_update(places: Places, calls: dict[Call, np.ndarray]) -> tuple[set[Cal
     nothing: tuple = (set(), np.empty(0), np.empty(0))
     if len({id(w.base) for w in found.values()}) != 1:
         return nothing
-    raw = next(iter(found.values())).base
+    raw: Any = next(iter(found.values())).base
     start = -raw.ctypes.data % LINE
     old = raw[start : start + raw.nbytes - LINE]
     if sum(map(_room, found.values())) != old.nbytes:

@@ -229,7 +229,7 @@ class Linker:
 
     def _flat_views(self, call):
         """Both real operands of a vdot as flat views of their buffers, or None."""
-        arrays = [self.fixed.get(a) for a in call.args if type(a) is Var]
+        arrays: list[Any] = [self.fixed.get(a) for a in call.args if type(a) is Var]
         if len(arrays) != 2 or any(a is None or a.dtype.kind != "f" for a in arrays):
             return None
         for way in (lambda a: a, np.transpose):

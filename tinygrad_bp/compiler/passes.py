@@ -430,8 +430,13 @@ def signs(program: Program) -> Program:
             continue
         z, rows = calls[total].args
         product = made.get(rows) if type(rows) is Var else None
-        once = product is not None and uses.count(rows) == uses.count(call.args[0]) == 1
-        if once and calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
+        once = uses.count(rows) == uses.count(call.args[0]) == 1
+        if (
+            once
+            and product is not None
+            and calls[product].function is np.dot
+            and isinstance(calls[product].args[0], np.ndarray)
+        ):
             c, b = calls[product].args
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
