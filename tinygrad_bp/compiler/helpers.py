@@ -19,8 +19,8 @@ import numpy as np
 from ..errors import message
 from ..primitive import Primitive
 from .names import identifier, unused
-from .passes import _spelled_out, generators
 from .program import Program, Var, flat
+from .shorter import generators, spelled_out
 from .state import _names as _names_in
 
 
@@ -45,7 +45,7 @@ class Helpers:
         """(name, its arguments) of a function whose body can be traced, or None."""
         inner = None
         if isinstance(call.function, Primitive) and not call.several and not generators(call):
-            inner = _spelled_out(call)
+            inner = spelled_out(call)
         if inner is None:
             return None
         calls, out = inner

@@ -1,4 +1,7 @@
-"""What makes a program shorter without changing what it computes: one function per idea, Program to Program."""
+"""What makes a program quicker and computes the same numbers up to rounding; and all passes in their order.
+
+Each pass is one function, Program to Program. Read `places.py` next.
+"""
 
 import math
 from dataclasses import replace
@@ -6,183 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import Primitive
-from .program import Call, Program, Var, flat, mapped
-from .tracer import Tracer, Untraceable
+from .program import Call, Program, Var
+from .shorter import common, dead_code, folded, inlined, new_var, renamed, sample, straight, transposes
 
 SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
-
-
-def dead_code(program: Program) -> Program:
-    """Without calls whose results nobody reads."""
-    needed, kept = set(program.outputs()), []
-    for call in reversed(program.calls):
-        if any(v in needed for v in call.outs):
-            needed.update(call.inputs())
-            kept.append(call)
-    return replace(program, calls=kept[::-1])
-
-
-def inlined(program: Program) -> Program:
-    """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        inner = _spelled_out(call) if isinstance(call.function, Primitive) and not generators(call) else None
-        if inner is None:
-            calls.append(call)
-        else:
-            found, out = inner
-            calls += found
-            new[call.out] = out
-    return _renamed(replace(program, calls=calls), new)
-
-
-def generators(call: Call) -> list:
-    """What the call draws random numbers from, others each time."""
-    return [x for x in flat((call.args, call.kwargs)) if isinstance(x, np.random.Generator)]
-
-
-def _spelled_out(call):
-    """(calls, result) of a primitive's body, traced on values of the right shapes, or None."""
-    sketch = Program(count=call.out.number * 1000 + 10**6)
-    stand_ins = {v: Tracer(sketch, _sample(v), v) for v in call.inputs()}
-
-    def given(x):
-        return mapped(x, stand_ins.get)
-
-    try:
-        with np.errstate(all="ignore"):
-            y = call.function.__wrapped__(*given(call.args), **given(call.kwargs))
-    except (Untraceable, AttributeError, TypeError, ValueError):
-        return None
-    if type(y) is not Tracer or (y.shape, y.dtype) != (call.out.shape, call.out.dtype):
-        return None
-    return sketch.calls, y.variable
-
-
-def _sample(v):
-    return np.ones(v.shape, v.dtype) if v.is_array else v.dtype.type(1)
-
-
-def folded(program: Program) -> Program:
-    """With calls on constants alone computed now."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        if call.inputs() or call.several or not _small(call.out):
-            calls.append(call)
-            continue
-        function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
-        with np.errstate(all="ignore"):
-            new[call.out] = function(*call.args, **call.kwargs)
-    return _renamed(replace(program, calls=calls), new)
-
-
-def _small(v):
-    return int(np.prod(v.shape)) <= 1
-
-
-def common(program: Program) -> Program:
-    """With calls that were made before, on the same arguments, not made again."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    known: dict[Any, Call] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        key = _key((call.function, call.args, call.kwargs))
-        if key in known and not generators(call):
-            new.update(zip(call.outs, known[key].outs))
-        else:
-            known[key] = call
-            calls.append(call)
-    return _renamed(replace(program, calls=calls), new)
-
-
-def _key(x):
-    if isinstance(x, (tuple, list)):
-        return (type(x), *map(_key, x))
-    if isinstance(x, dict):
-        return tuple((k, _key(v)) for k, v in x.items())
-    if isinstance(x, slice):
-        return ("slice", _key((x.start, x.stop, x.step)))
-    if isinstance(x, (np.ndarray, np.generic)):
-        return (x.dtype.str, x.shape, x.tobytes()) if x.size < 64 else id(x)
-    return (type(x), repr(x)) if isinstance(x, (int, float, complex, str, bytes)) else id(x)
-
-
-def _renamed(program, new):
-    """The program, with results and writes under their new names."""
-
-    def name(v):
-        while type(v) is Var and v in new:
-            v = new[v]
-        return v
-
-    return replace(
-        program,
-        results=[name(v) for v in program.results],
-        writes=[(place, name(v)) for place, v in program.writes],
-    )
-
-
-def transposes(program: Program) -> Program:
-    """With a product of matrices that is only read transposed, (a b)ᵀ, as bᵀ aᵀ: then its rows lie in memory as read."""
-    uses: dict[Var, list] = {v: [None] for v in program.outputs()}
-    for call in program.calls:
-        for v in call.inputs():
-            uses.setdefault(v, []).append(call)
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        product = call.function in (np.dot, np.matmul) and len(call.args) == 2 and len(call.out.shape) == 2
-        matrices = (
-            product and all(type(v) is Var and len(v.shape) == 2 for v in call.args) and not call.kwargs
-        )
-        if matrices and all(use is not None and _is_transpose(use) for use in uses.get(call.out, [None])):
-            turns = [Call(np.transpose, (v,), {}, (_var(v, v.shape[::-1]),)) for v in call.args[::-1]]
-            result = _var(call.out, call.out.shape[::-1])
-            calls += [*turns, Call(call.function, tuple(t.out for t in turns), {}, (result,))]
-            new.update((use.out, result) for use in uses[call.out])
-            continue
-        if call.out not in new:
-            calls.append(call)
-    return _renamed(replace(program, calls=calls), new)
-
-
-def _is_transpose(call):
-    return call.function is np.transpose and len(call.args) == 1 and not call.kwargs
-
-
-def straight(program: Program) -> Program:
-    """Without transposes of transposes, reshapes to the shape that is there, and broadcasting that comes by itself."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    turned: dict[Var, Var] = {}
-    spread: dict[Var, Var] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        x: Any = call.args[0] if call.args else None
-        if _is_transpose(call) and type(x) is Var:
-            if x in turned:
-                new[call.out] = turned[x]
-                continue
-            turned[call.out] = x
-        elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
-            new[call.out] = x
-            continue
-        elif call.function is np.broadcast_to and type(x) is Var and x.is_array:
-            spread[call.out] = x
-        elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
-            full = [type(v) is Var and v not in spread and v.shape == call.out.shape for v in call.args]
-            if any(full):  # NumPy broadcasts the other one by itself
-                call = call.replaced({v: spread[v] for v in call.inputs() if v in spread})
-        calls.append(call)
-    return dead_code(_renamed(replace(program, calls=calls), new))
 
 
 def scalars(program: Program) -> Program:
@@ -254,7 +85,7 @@ def relus(program: Program) -> Program:
             new[call.out] = mask[call.args[0]]
             continue
         calls.append(call)
-    return _renamed(replace(program, calls=calls), new)
+    return renamed(replace(program, calls=calls), new)
 
 
 def _compares_with_0(call, function):
@@ -366,10 +197,10 @@ def _with_rates(program, factor):
         calls.append(call.replaced(new))
         v = call.out
         if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
-            scaled = _var(v, v.shape) if v.is_array else Var(v.number, _sample(v))
+            scaled = new_var(v, v.shape) if v.is_array else Var(v.number, sample(v))
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
-    return dead_code(_renamed(replace(program, calls=calls), new))
+    return dead_code(renamed(replace(program, calls=calls), new))
 
 
 def masks(program: Program) -> Program:
@@ -382,7 +213,7 @@ def masks(program: Program) -> Program:
             if len(truth) == 1 and call.out.dtype.kind == "f":
                 (v,) = truth
                 if v not in floats:
-                    floats[v] = _var(call.out, v.shape)
+                    floats[v] = new_var(call.out, v.shape)
                     calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
                 if floats[v].dtype == call.out.dtype:
                     call = call.replaced({v: floats[v]})
@@ -396,7 +227,7 @@ def biases(program: Program) -> Program:
     for call in program.calls:
         z, b = _matrix_and_row(call)
         if z is not None:
-            row, rows = _var(b, (1, *b.shape)), _var(z, z.shape)
+            row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
             calls.append(Call(np.reshape, (b, row.shape), {}, (row,)))
             calls.append(Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,)))
             call = Call(np.add, (z, rows), {}, call.outs)
@@ -441,11 +272,6 @@ def signs(program: Program) -> Program:
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
     return dead_code(replace(program, calls=calls))
-
-
-def _var(like, shape):
-    """A new Var, an array of this shape."""
-    return Var(like.number, np.broadcast_to(np.empty((), like.dtype), shape))
 
 
 PASSES = (

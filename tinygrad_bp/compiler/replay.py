@@ -17,7 +17,8 @@ from ..writes import unshare
 from .arena import settle
 from .codegen import Linker
 from .guards import Questions
-from .passes import generators, optimized
+from .passes import optimized
+from .shorter import generators
 from .state import unchanged
 from .trace import Trace
 

@@ -17,8 +17,9 @@ import numpy as np
 from .expressions import call_expression, name
 from .helpers import Helpers
 from .names import RESERVED, Book, cotangents_of, identifier, names_of
-from .passes import common, dead_code, folded, generators, scaled
+from .passes import scaled
 from .program import Program, Var
+from .shorter import common, dead_code, folded, generators
 from .tidy import tidied
 
 LONGEST = 56

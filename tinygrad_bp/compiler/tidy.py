@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..ops.reduction import spread
-from .passes import _renamed
 from .program import Call, Program, Var
+from .shorter import renamed
 
 
 def settled(g, share):
@@ -31,7 +31,7 @@ def tidied(program: Program) -> Program:
             continue
         calls.append(call)
         made.update((v, call) for v in call.outs)
-    return _renamed(replace(program, calls=calls), new)
+    return renamed(replace(program, calls=calls), new)
 
 
 def _same(call, made):
