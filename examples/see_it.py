@@ -13,9 +13,10 @@ x, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], 
 net = bp.nn.MLP([2, 3, 1], rng=0, dtype=np.float64, init="xavier_normal")
 
 with bp.observe() as run:
-    loss = cost(net(bp.Tensor(x, name="x")), bp.Tensor(y, name="y"))
+    loss = cost(net(bp.Tensor(x, name="x")), y)
     loss.backward()
 print(bp.viz.render(bp.viz.graph(run), out / "graph.svg"))
+print(bp.viz.stepper(run, out / "step.html"))
 print(bp.explain(loss))
 
 sgd = bp.optim.SGD(net.parameters(), lr=5.0)

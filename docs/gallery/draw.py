@@ -15,7 +15,7 @@ def small_step():
     x, y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
     net = bp.nn.MLP([2, 3, 1], rng=0, dtype=np.float64, init="xavier_normal")
     with bp.observe() as run:
-        loss = cost(net(bp.Tensor(x, name="x")), bp.Tensor(y, name="y"))
+        loss = cost(net(bp.Tensor(x, name="x")), y)
         loss.backward()
     return net, x, y, run, loss
 

@@ -86,12 +86,16 @@ def test_the_page_is_whole(demo):
         assert link == "data:," or (out / link).exists() or link[1:] in page.ids, link
     assert len(page.ids) == len(set(page.ids))
     assert page.headings[0] == "h1"
-    assert page.headings.count("h2") == 7
+    assert page.headings.count("h2") == 8
     assert len(page.images) == 10
     for image in page.images:
         assert image["src"].startswith("data:image/")
         assert len(image["alt"].split()) > 5
     assert len(text) < 3_000_000
+
+
+def test_the_stepper_is_written(demo):
+    assert "One training step of a 2-3-1 net" in (demo[-1] / "step.html").read_text(encoding="utf-8")
 
 
 def test_the_derivation_is_a_page(demo):

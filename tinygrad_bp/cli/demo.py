@@ -48,7 +48,7 @@ def demo(options):
     markup = {"proof": page.proof_rows(proof), "digits": _some_digits(net, *test)}
     index = page.write(out / "index.html", pictures, facts, markup)
     print(
-        f"\nwritten: {len(plots)} plots, two drawings, a derivation, and the page to open first:\n  {index}"
+        f"\nwritten: {len(plots)} plots, two drawings, a derivation, a page to step through, and the page to open first:\n  {index}"
     )
     return 0 if proof.ok and weights.ok else 1
 
@@ -64,10 +64,13 @@ def _prove(net, x, y, seed):
 
 
 def _watch(net, out):
-    """One training step of a small net: drawn and derived."""
+    """One training step of a small net: drawn, played and derived."""
+    x, y = (Tensor(part, name=name) for part, name in zip(XOR, "xy"))
     with observe() as run:
-        loss = cost(net(Tensor(XOR[0], name="x")), XOR[1])
+        loss = cost(net(x), y)
         loss.backward()
+    run.of(y).name = "y"  # observe finds the names of the user's variables, not of this package's
+    viz.stepper(run, out / "step.html", title="One training step of a 2-3-1 net")
     page.document(out / "derivation.html", "The derivation of every gradient", explain(loss).html())
     drawings = {"graph": viz.graph(run, edges="local"), "net": viz.draw_net(net, XOR[0][1], XOR[1][1], cost)}
     return {name: viz.render(drawing, out / f"{name}.svg") for name, drawing in drawings.items()}
