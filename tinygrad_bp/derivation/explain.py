@@ -201,7 +201,10 @@ class Derivation:
         name = self.names.names[step.target].text() if step.target in self.names.names else step.target
         many = f", a sum of {len(step.terms)} contributions" if len(step.terms) > 1 else ""
         shape = "scalar" if step.seen.shape == () else str(step.seen.shape or "several outputs")
-        return f"{name} {shape}" + (f"  {named}: {TITLES.get(named, '')}" if named else "") + many
+        words = TITLES.get(named, "")
+        if named == "BP2" and not self.names.is_delta(step.seen):
+            words = "its first half, the error at the layer's output"
+        return f"{name} {shape}" + (f"  {named}: {words}" if named else "") + many
 
     def _value(self, step):
         value = (
