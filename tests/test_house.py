@@ -32,13 +32,14 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"derivatives", "nn", "optim", "data", "io", "compiler"},
     {"training"},
     {"backprop"},
+    {"derivation"},
     {"viz"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 BUDGETS = {
-    "root": 2850, "ops": 2150, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "viz": 1400,
-    "compiler": 2100, "cli": 250,
+    "root": 2900, "ops": 2180, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "derivation": 1250,
+    "viz": 2450, "compiler": 2450, "cli": 300,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}, "ops": {"numpy", "scipy"}}  # SciPy when it is met
 

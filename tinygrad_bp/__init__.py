@@ -33,7 +33,7 @@ def __getattr__(name):
 
         return compile
     if name == "explain":
-        from .viz.derivation import explain
+        from .derivation import explain
 
         return explain
     raise AttributeError(f"module 'tinygrad_bp' has no attribute {name!r}")

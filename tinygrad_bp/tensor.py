@@ -288,7 +288,7 @@ class Tensor(ArrayMethods):
             raise TypeError(message("bp.Tensor was given a Tensor that records", do="use it, or t.detach()"))
         given, data = data, constant(data)
         if not isinstance(data, DuckArray):
-            data = np.asarray(data if type(data) is np.ndarray else only_numbers(data), dtype)
+            data = np.asarray(data if type(data) in (np.ndarray, np.matrix) else only_numbers(data), dtype)
             if data.dtype.kind not in "fciub":
                 raise TypeError(message("a Tensor holds numbers", got=f"dtype {data.dtype}"))
         self._handle = data if type(data) is np.ndarray and type(given) not in _COPIED else None

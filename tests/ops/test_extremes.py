@@ -54,3 +54,9 @@ def test_statistics_of_one_element():
     assert bp.grad(np.std)(x) == 0.0
     with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom"):
         assert np.isnan(bp.grad(lambda x: np.var(x, ddof=1))(x))
+
+
+def test_float_power_takes_one_from_the_exponent_in_the_dtype_of_its_value():
+    """That is float64: in float16 65504 − 1 would be 65504, an even number, and the sign wrong."""
+    assert bp.grad(np.float_power)(np.float16(-1), np.float16(65504)) == -65504
+    assert bp.grad(np.float_power)(np.float32(-1), np.float32(2**25)) == -(2**25)

@@ -120,3 +120,18 @@ def test_python_functions_refuse_a_tensor(f):
 def test_unknown_functions_say_so():
     with pytest.raises(bp.NotDifferentiable, match="airy has no derivative rule yet"):
         special.airy(bp.Tensor([0.5], requires_grad=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("f", "more"), [(special.kl_div, 0.0), (special.rel_entr, 1.0)])
+def test_entropies_whose_quotient_overflows(f, more, dtype):
+    """a/b is ∞ or 0, the logarithm of it is not; at (0, 0) the slope is NaN, as documented."""
+    kind = np.finfo(dtype)
+    for a, b in [(1.0, kind.smallest_subnormal), (kind.tiny, kind.max), (kind.max, kind.tiny)]:
+        a, b = dtype(a), dtype(b)
+        slope = np.log(a.astype(np.float64)) - np.log(b.astype(np.float64)) + more
+        found = bp.grad(f)(a, b)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, slope, rtol=4 * float(kind.eps))
+    assert np.isnan(bp.grad(f)(dtype(0), dtype(0)))
+    assert bp.gradcheck(f, np.array([0.5, 2.0]), np.array([0.7, 0.1]), order=2)

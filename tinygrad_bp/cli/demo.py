@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, backprop, data, nn, optim, training, viz
+from ..derivation import explain
 from ..observe import observe
 from ..tensor import Tensor
-from ..viz.derivation import explain
 from . import page
 from .commands import BATCH, EPOCHS, ETA, learn
 

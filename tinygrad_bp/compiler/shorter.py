@@ -55,7 +55,7 @@ def spelled_out(call):
     try:
         with np.errstate(all="ignore"):
             y = call.function.__wrapped__(*given(call.args), **given(call.kwargs))
-    except (Untraceable, AttributeError, TypeError, ValueError):
+    except (Untraceable, AttributeError, LookupError, TypeError, ValueError):
         return None
     if type(y) is not Tracer or (y.shape, y.dtype) != (call.out.shape, call.out.dtype):
         return None

@@ -119,7 +119,7 @@ defvjp(np.fmod,        lambda g, _y, _a, _b: g,
                        lambda g, y, a, b: -g * np.rint((a - y) / b))
 defvjp(np.divmod,      lambda g, _y, _a, _b: _part(g, 1),
                        lambda g, y, _a, _b: -_part(g, 1) * y[0])
-defvjp(np.float_power, lambda g, _y, a, b: g * (b * np.float_power(a, b - (b != 0))),
+defvjp(np.float_power, lambda g, _y, a, b: g * (b * np.float_power(a, b - (b != 0) * g.dtype.type(1))),
                        lambda g, y, a, _b: g * (y * np.log(_as(y, a) + (a == 0))))
 defvjp(np.negative,    lambda g, _y, _x: -g)
 defvjp(np.positive,    lambda g, _y, _x: g)

@@ -101,6 +101,13 @@ def _ratio(x, y):
     return x / np.where((x == 0) & (y == 0), 1.0, y)
 
 
+def _log_ratio(a, b):
+    """log(a/b), also where a/b over- or underflows and log a − log b does not."""
+    ratio = a / b
+    fits = (ratio > 0) & np.isfinite(ratio)
+    return np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(a) - np.log(b))
+
+
 def _no_rule(what):
     return NotDifferentiable(
         message(f"no derivative is known {what}", do="pass a constant there, or its .data")
@@ -195,9 +202,9 @@ defvjp(xlogy,               lambda g, _y, _a, b: g * np.log(_as(g, b)),
 defvjp(special.xlog1py,     lambda g, _y, _a, b: g * np.log1p(_as(g, b)),
                             lambda g, _y, a, b: g * _ratio(a, b + 1))
 defvjp(special.entr,        lambda g, _y, x: -g * (np.log(x) + 1))
-defvjp(special.rel_entr,    lambda g, _y, a, b: g * (np.log(a / b) + 1),
+defvjp(special.rel_entr,    lambda g, _y, a, b: g * (_log_ratio(a, b) + 1),
                             lambda g, _y, a, b: -g * _ratio(a, b))
-defvjp(special.kl_div,      lambda g, _y, a, b: g * np.log(a / b),
+defvjp(special.kl_div,      lambda g, _y, a, b: g * _log_ratio(a, b),
                             lambda g, _y, a, b: g * (1 - _ratio(a, b)))
 
 # hypergeometric functions, in z

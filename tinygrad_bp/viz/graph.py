@@ -9,18 +9,18 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..derivation.formulas import written
+from ..derivation.symbols import CHAIN, symbols
 from ..errors import message
 from . import style
 from .collapse import fitting, without_constants
 from .edges import local_label, path_steps
-from .formulas import written
 from .highlight import COLORS, mark, marks_of
 from .labels import Shown, op_label, plain, tooltip, value_label
 from .layout import Layout, frames
 from .legend import legend as legend_of
 from .render import Picture
 from .scaffold import hold_columns, hold_rows, mark_rows, op_name, value_name
-from .symbols import CHAIN, symbols
 from .vertices import trace
 
 MAX_NODES = 120

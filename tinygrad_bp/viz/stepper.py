@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..backprop.equations import FORMULAS
+from ..derivation.spelling import MATHML
+from ..derivation.symbols import CHAIN, TITLES, Symbols
 from . import style
 from .arrays import Arrays
 from .layout import Layout
 from .playback import Playback, Step, local, observed, playback
 from .render import check_folder, write_whole
-from .spelling import MATHML
-from .symbols import CHAIN, TITLES, Symbols
 
 LONGEST_CODE = 120
 

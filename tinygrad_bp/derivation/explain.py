@@ -18,7 +18,6 @@ from ..backward import Watch, sweep
 from ..errors import message
 from ..observe import Seen, observe
 from ..tensor import Tensor
-from . import style
 from .components import shape_of
 from .formulas import pick_index, written
 from .helpers import HELPERS
@@ -210,11 +209,9 @@ class Derivation:
             if step.target[0] != "d" or step in self.forward
             else self.cotangents[id(step.seen)]
         )
-        return (
-            style.short(np.array2string(np.asarray(value), precision=4, separator=", "), 400)
-            if self.numbers and not isinstance(value, (list, tuple))
-            else ""
-        )
+        if not self.numbers or isinstance(value, (list, tuple)):
+            return ""
+        return " ".join(np.array2string(np.asarray(value), precision=4, separator=", ", threshold=40).split())
 
     def __str__(self):
         out = [*self._head()]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tinygrad_bp.derivation.components import components
+from tinygrad_bp.derivation.spelling import LATEX, MATHML, TEXT, Symbol, parse, write
+from tinygrad_bp.derivation.symbols import CHAIN, symbols
 from tinygrad_bp.nn import functional as F
-from tinygrad_bp.viz.components import components
-from tinygrad_bp.viz.spelling import LATEX, MATHML, TEXT, Symbol, parse, write
-from tinygrad_bp.viz.symbols import CHAIN, symbols
 
 
 def observed(f):

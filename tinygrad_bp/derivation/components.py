@@ -98,7 +98,7 @@ def _together(shapes):
 def components(tree: ast.expr, at: str, shapes: Mapping[str, tuple | None]) -> ast.expr | None:
     """The tree of element `at` of an expression (a letter per axis), or None if it has no simple form.
 
-    >>> from tinygrad_bp.viz.spelling import Symbol, parse, write
+    >>> from tinygrad_bp.derivation.spelling import Symbol, parse, write
     >>> z = components(parse("a @ w.T + b"), "ij", {"a": (4, 3), "w": (2, 3), "b": (2,)})
     >>> write(z, {"w": Symbol("w", 2)})
     'Σ_k a_ik w^2_jk + b_j'

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tinygrad_bp.derivation.formulas import WRITTEN, operand_names, written
 from tinygrad_bp.ops import nonlinear as F
 from tinygrad_bp.ops.indexing import erase, put, scatter
-from tinygrad_bp.viz.formulas import WRITTEN, operand_names, written
 
 RNG = np.random.default_rng(7)
 A, B = RNG.uniform(0.5, 2, (3, 4)), RNG.uniform(0.5, 2, (3, 4))

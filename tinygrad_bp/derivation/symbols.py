@@ -2,7 +2,7 @@
 
 The one idea: `backprop/reading.py` finds the weighted inputs of a run, and each is a layer, l = 2 for the
 first; everything that pictures say of δ and of BP1–BP4 follows from where an edge stands among them. A
-value outside of layers is called as the user calls it, or u_1, u_2, …. Read `derivation.py` next.
+value outside of layers is called as the user calls it, or u_1, u_2, …. Read `explain.py` next.
 """
 
 import ast

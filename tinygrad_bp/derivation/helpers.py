@@ -1,6 +1,6 @@
 """Functions that NumPy does not have, as a reader would write them: what printed lines call.
 
-Read `derivation.py` next.
+Read `explain.py` next.
 """
 
 HELPERS = {
