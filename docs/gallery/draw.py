@@ -1,4 +1,7 @@
-"""Draw the pictures of the gallery: python docs/gallery/draw.py [folder], by default this one."""
+"""Draw the pictures of the gallery: python docs/gallery/draw.py [folder], by default this one.
+
+`stepper.png` is the window of a browser that shows `step.html` at step 18.
+"""
 
 import sys
 from pathlib import Path
@@ -77,6 +80,7 @@ def main(folder):
         bp.viz.render(drawing, Path(folder) / f"{name}.svg")
     for name, ax in plots().items():
         ax.figure.savefig(Path(folder) / f"{name}.png", dpi=75)
+    bp.viz.stepper(small_step()[3], Path(folder) / "step.html", title="One training step of a 2-3-1 net")
 
 
 if __name__ == "__main__":
