@@ -273,6 +273,8 @@ CSS = (
     ".bp-derivation article{border-left:3px solid #0072b2;padding:.1rem 1rem;margin:1rem 0}"
     ".bp-derivation h3{font-size:1rem;margin:.3rem 0;color:#52606d}.bp-derivation math{margin:.6rem 0;text-align:left}"
     ".bp-derivation pre{background:#f0f2f4;padding:.4rem .6rem;overflow-x:auto;margin:.3rem 0}"
+    "@media (prefers-color-scheme:dark){.bp-derivation{color:#e8eaed;background:#14161a}"
+    ".bp-derivation h3{color:#b6bfc9}.bp-derivation pre{background:#24272d}}"
 )
 _ELEMENTWISE = {
     "add",

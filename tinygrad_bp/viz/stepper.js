@@ -37,7 +37,7 @@ const dark = () => document.documentElement.dataset.theme === "dark";
 function colour(x, most) {
   const n = number(x), t = most ? Math.min(1, Math.abs(n) / most) : 0;
   if (!isFinite(n)) return ["#b00020", "#fff"];
-  const end = n < 0 ? [33, 82, 160] : [178, 88, 0], middle = dark() ? [36, 39, 45] : [250, 250, 250];
+  const end = n < 0 ? [178, 88, 0] : [33, 82, 160], middle = dark() ? [36, 39, 45] : [250, 250, 250];
   const c = middle.map((m, i) => Math.round(m + (end[i] - m) * t));
   const light = c.map((u) => ((u /= 255) <= 0.03928 ? u / 12.92 : ((u + 0.055) / 1.055) ** 2.4)).reduce((s, u, i) => s + u * [0.2126, 0.7152, 0.0722][i], 0);
   return [`rgb(${c})`, light > 0.179 ? "#000" : "#fff"];
