@@ -360,3 +360,10 @@ def test_a_global_variable_has_a_name_too():
     with bp.observe() as run:
         np.sin(GLOBAL)
     assert run.of(GLOBAL).name == "GLOBAL"
+
+
+def test_a_pick_tells_which_output_it_took():
+    x = bp.Tensor(np.diag([1.0, 2.0, 3.0]), requires_grad=True, name="x")
+    with bp.observe() as run:
+        np.sum(np.linalg.eigh(x)[1])
+    assert [int(seen.parents[1].value) for seen in run if seen.op == "pick"] == [0, 1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import message
 from .frames import users_frame, variable, where
-from .graph import AMBIENT, NO_KEYWORDS, extra_of
+from .graph import AMBIENT, NO_KEYWORDS, PICK, extra_of
 from .tensor import Tensor, constant, refresh
 
 
@@ -120,7 +120,7 @@ class Run:
         self.nodes.append(seen)
 
     def _parent(self, node, i, operands, frame):
-        operand = operands[i] if i < len(operands) else node.saved[i]
+        operand = operands[i] if i < len(operands) else node.saved[0 if node.op is PICK else i]
         parent = node.parents[i]
         key = parent if parent is not None else id(constant(operand))
         if key not in self._seen:
