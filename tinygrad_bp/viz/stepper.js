@@ -56,14 +56,16 @@ function heat(number_, name, small) {
   const [rows, columns] = a.grid, finite = a.data.map(number).filter(isFinite), most = a.most ?? Math.max(0, ...finite.map(Math.abs));
   const tell = (k) => ($("readout").textContent = `${name}${place(a, k)} = ${exact(a.data[k])}`);
   const label = `${name}: ${a.shape.length ? a.shape.join(" × ") + " numbers" : "one number"}, ${a.dtype}` + (a.at ? "; of each block the largest" : "");
-  let box, cells = null;
+  let box, cells = null, range = "";
   if (!small && a.data.length <= 60 && columns <= 10 || a.data.length === 1) {
     cells = a.data.map((x, k) => { const [ground, ink] = colour(x, most), td = el("td", { title: `${name}${place(a, k)} = ${exact(x)}`, style: `background:${ground};color:${ink}` }, brief(x)); td.onpointerenter = () => tell(k); return td; });
     box = el("table", { class: "heat" }, ...Array.from({ length: rows }, (_, i) => el("tr", {}, ...cells.slice(i * columns, (i + 1) * columns))));
   } else {
     box = el("canvas", { width: columns, height: rows });
-    const scale = Math.max(2, Math.min(small ? 12 : 22, Math.floor((small ? 90 : 260) / Math.max(columns, rows * 2))));
-    box.style.width = `${columns * scale}px`; box.style.height = `${rows * scale}px`;
+    const even = a.data.every((x) => exact(x) === exact(a.data[0])), room = small ? 90 : even ? 60 : 200; /* a constant needs no room */
+    const scale = Math.max(even && !small ? 1 : 2, Math.min(small ? 12 : 18, Math.floor(room / Math.max(columns, rows * 2))));
+    box.style.width = `${columns * scale / 15}rem`; box.style.height = `${rows * scale / 15}rem`; /* grows with the letters */
+    if (!small) range = even ? `all ${brief(a.data[0])}` : finite.length ? `${brief(finite.reduce((x, y) => Math.min(x, y)))} to ${brief(finite.reduce((x, y) => Math.max(x, y)))}` : "nothing finite";
     const pen = box.getContext("2d");
     a.data.forEach((x, k) => { pen.fillStyle = colour(x, most)[0]; pen.fillRect(k % columns, Math.floor(k / columns), 1, 1); });
     box.onpointermove = (e) => { const r = box.getBoundingClientRect(); tell(Math.min(rows - 1, Math.floor((e.clientY - r.top) / r.height * rows)) * columns + Math.min(columns - 1, Math.floor((e.clientX - r.left) / r.width * columns))); };
@@ -78,7 +80,7 @@ function heat(number_, name, small) {
     cells?.forEach((c, k) => c.classList.toggle("at", k === at));
     tell(at);
   };
-  return box;
+  return range ? el("div", {}, box, el("div", { class: "range" }, range)) : box;
 }
 
 /* ---- the graph -------------------------------------------------------------------------------------------- */
