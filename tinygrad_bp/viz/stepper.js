@@ -16,8 +16,10 @@ function el(tag, attributes = {}, ...children) {
 
 /* w^2 and u_1 as the book prints them. */
 const LOW = "₀₁₂₃₄₅₆₇₈₉", HIGH = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""))
-  .replace(/\^\{l([+−])1\}/g, (_, c) => `ˡ${c === "+" ? "⁺" : "⁻"}¹`).replace(/\^l(?![a-z])/g, "ˡ").replace(/\^L(?![a-z])/g, "ᴸ");
+const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""));
+
+/* … and as elements, for indices that are letters. */
+const indices = (text) => text.split(/([_^](?:\{[^}]*\}|[A-Za-z0-9]+))/).map((part) => (/^[_^]/.test(part) ? el(part[0] === "_" ? "sub" : "sup", {}, part.slice(1).replace(/[{}]/g, "")) : part));
 
 /* ---- when things come out --------------------------------------------------------------------------------- */
 const born = V.map((v) => (v.kind === "op" ? Infinity : 0)), complete = V.map(() => Infinity), equation = {};
@@ -63,7 +65,7 @@ function heat(number_, name, small) {
   } else {
     box = el("canvas", { width: columns, height: rows });
     const even = a.data.every((x) => exact(x) === exact(a.data[0])), room = small ? 90 : even ? 60 : 200; /* a constant needs no room */
-    const scale = Math.max(even && !small ? 1 : 2, Math.min(small ? 12 : 18, Math.floor(room / Math.max(columns, rows * 2))));
+    const scale = Math.max(even ? 0.5 : 1.25, Math.min(small ? 12 : 18, room / Math.max(columns, rows * 2.2)));
     box.style.width = `${columns * scale / 15}rem`; box.style.height = `${rows * scale / 15}rem`; /* grows with the letters */
     if (!small) range = even ? `all ${brief(a.data[0])}` : finite.length ? `${brief(finite.reduce((x, y) => Math.min(x, y)))} to ${brief(finite.reduce((x, y) => Math.max(x, y)))}` : "nothing finite";
     const pen = box.getContext("2d");
@@ -126,8 +128,9 @@ function light(s) {
   picture.svg.classList.toggle("backward", s.kind !== "forward" && s.kind !== "start");
   for (const [key, g] of picture.nodes) { g.classList.toggle("lit", lit.has(key)); g.classList.toggle("unborn", typeof key === "number" && born[key] > now); }
   for (const [key, path] of picture.edges) path.classList.toggle("lit", edges.has(key));
-  const first = picture.nodes.get(s.v === undefined ? undefined : visible(s.v)), room = $("graph");
-  if (first) { const r = first.getBoundingClientRect(), b = room.getBoundingClientRect(); if (r.top < b.top + 20 || r.bottom > b.bottom - 20) room.scrollTop += r.top - b.top - b.height / 2; }
+  const room = $("graph"), b = room.getBoundingClientRect(), boxes = [...lit].map((key) => picture.nodes.get(key)?.getBoundingClientRect()).filter(Boolean);
+  const top = Math.min(...boxes.map((r) => r.top)), bottom = Math.max(...boxes.map((r) => r.bottom));
+  if (boxes.length && (top < b.top + 20 || bottom > b.bottom - 20)) room.scrollTop += (top + bottom) / 2 - b.top - b.height / 2;
 }
 
 /* ---- what happens ----------------------------------------------------------------------------------------- */
@@ -178,7 +181,7 @@ function show(k) {
   $("scrubber").value = k; $("count").textContent = `${k} of ${S.length - 1}`;
   $("scrubber").setAttribute("aria-valuetext", `step ${k} of ${S.length - 1}`);
   $("text").textContent = pretty(s.text) + (wrongly() && s.kind === "end" ? (R.differs ? " With = in place of +=, those framed are wrong." : " Nothing is used twice here: = would have given the same.") : "");
-  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, pretty(`${s.bp}: ${R.equations[key] ?? ""}`))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
+  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, `${s.bp}: `, ...indices(R.equations[key] ?? ""))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
   $("work").replaceChildren(...work(s));
   light(s); table();
   for (const o of $("jump").options) if (Number(o.value) <= k) $("jump").value = o.value;
