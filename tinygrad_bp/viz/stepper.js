@@ -212,6 +212,6 @@ document.addEventListener("keydown", (e) => {
   if (e.key === " " && e.target.tagName !== "BUTTON" && e.target.tagName !== "SUMMARY") does[" "] = play;
   if (does[e.key]) { e.preventDefault(); does[e.key](); }
 });
-window.addEventListener("beforeprint", () => $("printout").replaceChildren(...S.slice(0, 500).map((s) => el("li", {}, s.text))));
+window.addEventListener("beforeprint", () => $("printout").replaceChildren(...S.slice(0, 500).map((s) => el("li", {}, pretty(s.text)))));
 document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 drawGraph(); go(Number(location.hash.slice(1)) || 0); /* page.html#20 opens at step 20 */
