@@ -16,8 +16,10 @@ function el(tag, attributes = {}, ...children) {
 
 /* w^2 and u_1 as the book prints them. */
 const LOW = "₀₁₂₃₄₅₆₇₈₉", HIGH = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""))
-  .replace(/\^\{l([+−])1\}/g, (_, c) => `ˡ${c === "+" ? "⁺" : "⁻"}¹`).replace(/\^l(?![a-z])/g, "ˡ").replace(/\^L(?![a-z])/g, "ᴸ");
+const pretty = (text) => text.replace(/\^(\d+)/g, (_, d) => [...d].map((c) => HIGH[c]).join("")).replace(/_(\d+)/g, (_, d) => [...d].map((c) => LOW[c]).join(""));
+
+/* … and as elements, for indices that are letters. */
+const indices = (text) => text.split(/([_^](?:\{[^}]*\}|[A-Za-z0-9]+))/).map((part) => (/^[_^]/.test(part) ? el(part[0] === "_" ? "sub" : "sup", {}, part.slice(1).replace(/[{}]/g, "")) : part));
 
 /* ---- when things come out --------------------------------------------------------------------------------- */
 const born = V.map((v) => (v.kind === "op" ? Infinity : 0)), complete = V.map(() => Infinity), equation = {};
@@ -56,14 +58,16 @@ function heat(number_, name, small) {
   const [rows, columns] = a.grid, finite = a.data.map(number).filter(isFinite), most = a.most ?? Math.max(0, ...finite.map(Math.abs));
   const tell = (k) => ($("readout").textContent = `${name}${place(a, k)} = ${exact(a.data[k])}`);
   const label = `${name}: ${a.shape.length ? a.shape.join(" × ") + " numbers" : "one number"}, ${a.dtype}` + (a.at ? "; of each block the largest" : "");
-  let box, cells = null;
+  let box, cells = null, range = "";
   if (!small && a.data.length <= 60 && columns <= 10 || a.data.length === 1) {
     cells = a.data.map((x, k) => { const [ground, ink] = colour(x, most), td = el("td", { title: `${name}${place(a, k)} = ${exact(x)}`, style: `background:${ground};color:${ink}` }, brief(x)); td.onpointerenter = () => tell(k); return td; });
     box = el("table", { class: "heat" }, ...Array.from({ length: rows }, (_, i) => el("tr", {}, ...cells.slice(i * columns, (i + 1) * columns))));
   } else {
     box = el("canvas", { width: columns, height: rows });
-    const scale = Math.max(2, Math.min(small ? 12 : 22, Math.floor((small ? 90 : 260) / Math.max(columns, rows * 2))));
-    box.style.width = `${columns * scale}px`; box.style.height = `${rows * scale}px`;
+    const even = a.data.every((x) => exact(x) === exact(a.data[0])), room = small ? 90 : even ? 60 : 200; /* a constant needs no room */
+    const scale = Math.max(even ? 0.5 : 1.25, Math.min(small ? 12 : 18, room / Math.max(columns, rows * 2.2)));
+    box.style.width = `${columns * scale / 15}rem`; box.style.height = `${rows * scale / 15}rem`; /* grows with the letters */
+    if (!small) range = even ? `all ${brief(a.data[0])}` : finite.length ? `${brief(finite.reduce((x, y) => Math.min(x, y)))} to ${brief(finite.reduce((x, y) => Math.max(x, y)))}` : "nothing finite";
     const pen = box.getContext("2d");
     a.data.forEach((x, k) => { pen.fillStyle = colour(x, most)[0]; pen.fillRect(k % columns, Math.floor(k / columns), 1, 1); });
     box.onpointermove = (e) => { const r = box.getBoundingClientRect(); tell(Math.min(rows - 1, Math.floor((e.clientY - r.top) / r.height * rows)) * columns + Math.min(columns - 1, Math.floor((e.clientX - r.left) / r.width * columns))); };
@@ -78,7 +82,7 @@ function heat(number_, name, small) {
     cells?.forEach((c, k) => c.classList.toggle("at", k === at));
     tell(at);
   };
-  return box;
+  return range ? el("div", {}, box, el("div", { class: "range" }, range)) : box;
 }
 
 /* ---- the graph -------------------------------------------------------------------------------------------- */
@@ -124,8 +128,9 @@ function light(s) {
   picture.svg.classList.toggle("backward", s.kind !== "forward" && s.kind !== "start");
   for (const [key, g] of picture.nodes) { g.classList.toggle("lit", lit.has(key)); g.classList.toggle("unborn", typeof key === "number" && born[key] > now); }
   for (const [key, path] of picture.edges) path.classList.toggle("lit", edges.has(key));
-  const first = picture.nodes.get(s.v === undefined ? undefined : visible(s.v)), room = $("graph");
-  if (first) { const r = first.getBoundingClientRect(), b = room.getBoundingClientRect(); if (r.top < b.top + 20 || r.bottom > b.bottom - 20) room.scrollTop += r.top - b.top - b.height / 2; }
+  const room = $("graph"), b = room.getBoundingClientRect(), boxes = [...lit].map((key) => picture.nodes.get(key)?.getBoundingClientRect()).filter(Boolean);
+  const top = Math.min(...boxes.map((r) => r.top)), bottom = Math.max(...boxes.map((r) => r.bottom));
+  if (boxes.length && (top < b.top + 20 || bottom > b.bottom - 20)) room.scrollTop += (top + bottom) / 2 - b.top - b.height / 2;
 }
 
 /* ---- what happens ----------------------------------------------------------------------------------------- */
@@ -176,7 +181,7 @@ function show(k) {
   $("scrubber").value = k; $("count").textContent = `${k} of ${S.length - 1}`;
   $("scrubber").setAttribute("aria-valuetext", `step ${k} of ${S.length - 1}`);
   $("text").textContent = pretty(s.text) + (wrongly() && s.kind === "end" ? (R.differs ? " With = in place of +=, those framed are wrong." : " Nothing is used twice here: = would have given the same.") : "");
-  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, pretty(`${s.bp}: ${R.equations[key] ?? ""}`))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
+  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, `${s.bp}: `, ...indices(R.equations[key] ?? ""))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
   $("work").replaceChildren(...work(s));
   light(s); table();
   for (const o of $("jump").options) if (Number(o.value) <= k) $("jump").value = o.value;
@@ -207,6 +212,6 @@ document.addEventListener("keydown", (e) => {
   if (e.key === " " && e.target.tagName !== "BUTTON" && e.target.tagName !== "SUMMARY") does[" "] = play;
   if (does[e.key]) { e.preventDefault(); does[e.key](); }
 });
-window.addEventListener("beforeprint", () => $("printout").replaceChildren(...S.slice(0, 500).map((s) => el("li", {}, s.text))));
+window.addEventListener("beforeprint", () => $("printout").replaceChildren(...S.slice(0, 500).map((s) => el("li", {}, pretty(s.text)))));
 document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 drawGraph(); go(Number(location.hash.slice(1)) || 0); /* page.html#20 opens at step 20 */
