@@ -80,7 +80,9 @@ def main(folder):
         bp.viz.render(drawing, Path(folder) / f"{name}.svg")
     for name, ax in plots().items():
         ax.figure.savefig(Path(folder) / f"{name}.png", dpi=75)
-    bp.viz.stepper(small_step()[3], Path(folder) / "step.html", title="One training step of a 2-3-1 net")
+    bp.viz.stepper(
+        small_step()[3], Path(folder) / "step.html", title="Forward and backward through a 2-3-1 net"
+    )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def test_the_page_is_whole(demo):
 
 
 def test_the_stepper_is_written(demo):
-    assert "One training step of a 2-3-1 net" in (demo[-1] / "step.html").read_text(encoding="utf-8")
+    assert "Forward and backward through a 2-3-1 net" in (demo[-1] / "step.html").read_text(encoding="utf-8")
 
 
 def test_the_derivation_is_a_page(demo):

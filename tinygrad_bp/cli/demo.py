@@ -70,7 +70,7 @@ def _watch(net, out):
         loss = cost(net(x), y)
         loss.backward()
     run.of(y).name = "y"  # observe finds the names of the user's variables, not of this package's
-    viz.stepper(run, out / "step.html", title="One training step of a 2-3-1 net")
+    viz.stepper(run, out / "step.html", title="Forward and backward through a 2-3-1 net")
     page.document(out / "derivation.html", "The derivation of every gradient", explain(loss).html())
     drawings = {"graph": viz.graph(run, edges="local"), "net": viz.draw_net(net, XOR[0][1], XOR[1][1], cost)}
     return {name: viz.render(drawing, out / f"{name}.svg") for name, drawing in drawings.items()}

@@ -38,7 +38,7 @@ def document(file: Path, title: str, part: str) -> Path:
     """A page of its own for a part of one that is HTML already."""
     head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{html.escape(title)}</title><link rel="icon" href="data:,">'
     back = '<p style="font:16px system-ui,sans-serif;margin:1rem"><a href="index.html">← back to the page</a></p>'
-    text = f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{back}{part}</body></html>'
+    text = f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{back}<h1 style="font:600 1.5rem system-ui,sans-serif;margin:1rem">{html.escape(title)}</h1>{part}</body></html>'
     file.write_text(text, encoding="utf-8")
     return file
 

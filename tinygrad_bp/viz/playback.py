@@ -181,11 +181,13 @@ def local(v: Vertex, i: int) -> tuple[str, Any]:
 
     "each": elementwise, of v's shape; "scalar": of the operand's, where v is one number; "left" and
     "right": the factor on that side of a product; "matrix": the Jacobian, a row for each element
-    of v; "rule": none of them, the rule does it as a whole.
+    of v; "moved": the operand's own numbers in other places; "rule": none of them, the rule does it as a whole.
     """
     op, p = op_of(v), v.parents[i]
     if op is None or v.shape is None or p.shape is None:
         return "rule", None
+    if op.view and not op.elementwise:
+        return "moved", None
     if v.op in PRODUCTS and all(q.shape is not None and len(q.shape) == 2 for q in v.parents):
         return ("right", v.parents[1].value.T) if i == 0 else ("left", v.parents[0].value.T)
     one = np.ones(v.shape, v.dtype)[()]

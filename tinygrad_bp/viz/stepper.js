@@ -136,7 +136,8 @@ function light(s) {
 /* ---- what happens ----------------------------------------------------------------------------------------- */
 const term = (what, array, name, math, wrong) => el("div", { class: `term${wrong ? " wrong" : ""}` }, el("div", { class: "what" }, pretty(what)), el("div", { math: math ?? "" }), heat(array, name));
 const sign = (s) => el("span", { class: "sign", "aria-hidden": "true" }, s);
-const LOCAL = { each: "local derivative, elementwise (⊙)", scalar: "local derivative", left: "factor from the left (@)", right: "factor from the right (@)", matrix: "local derivative, a Jacobian", rule: "by the op's own rule" };
+const HERE = { BP1: "δ/m: C is a mean over m examples", BP2: "δ/m", BP3: "the sum of δ/m over the examples", BP4: "the sum of a δ/m over the examples" };
+const LOCAL = { each: "local derivative, elementwise (⊙)", scalar: "local derivative", left: "factor from the left (@)", right: "factor from the right (@)", matrix: "local derivative, a Jacobian", moved: "the same numbers, moved", rule: "by the op's own rule" };
 function work(s) {
   if (s.kind === "forward") return [el("div", { class: "lead", math: V[s.v].forward }), ...V[s.v].parents.filter((p, i, all) => all.indexOf(p) === i).map((p) => term(V[p].name, V[p].value, V[p].name)), sign("→"), term("result", V[s.v].value, V[s.v].name, V[s.v].math)];
   if (s.kind === "seed") return [term("where it starts", gradient(s.v), V[s.v].gradient, V[s.v].gmath)];
@@ -144,9 +145,9 @@ function work(s) {
   if (s.kind !== "edge") return V.flatMap((v) => (v.kind === "op" ? [] : [term(v.kind, v.value, v.name, v.math)])).slice(0, 12);
   const v = V[s.v], p = V[s.p], bad = wrongly() && s.differs, [before, share, after] = wrongly() ? s.wrong : s.right, [kind, factor] = s.local;
   const out = [el("div", { class: "lead", math: `${s.share ? `<math><mtext>share of </mtext></math>${p.gmath}<math><mo>:</mo></math> ${s.share}` : p.gmath}` })];
-  out.push(term("incoming cotangent", gradient(s.v), v.gradient, v.gmath, bad && v.wrong !== v.grad));
+  out.push(term("gradient that arrives (cotangent)", gradient(s.v), v.gradient, v.gmath, bad && v.wrong !== v.grad));
   const local_ = factor === null ? el("div", { class: "term" }, el("div", { class: "what" }, LOCAL[kind])) : term(LOCAL[kind], factor, `∂${v.name}/∂${p.name}`, s.factor);
-  kind === "left" ? out.splice(1, 0, local_, sign("@")) : out.push(sign(kind === "right" ? "@" : "·"), local_);
+  kind === "left" ? out.splice(1, 0, local_, sign("@")) : out.push(sign({ right: "@", each: "⊙", moved: "→" }[kind] ?? "·"), local_);
   out.push(sign("="), term(s.summed ? "product, summed over the examples it served" : "product: the share", share, `share of ${p.gradient}`, "", bad));
   out.push(el("div", { class: "lead" }));
   if (before !== null) out.push(term("there before", before, `${p.gradient} before`), sign(wrongly() ? "replaced by (=)" : "+="), term("the share", share, `share of ${p.gradient}`), sign("→"));
@@ -181,7 +182,7 @@ function show(k) {
   $("scrubber").value = k; $("count").textContent = `${k} of ${S.length - 1}`;
   $("scrubber").setAttribute("aria-valuetext", `step ${k} of ${S.length - 1}`);
   $("text").textContent = pretty(s.text) + (wrongly() && s.kind === "end" ? (R.differs ? " With = in place of +=, those framed are wrong." : " Nothing is used twice here: = would have given the same.") : "");
-  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, `${s.bp}: `, ...indices(R.equations[key] ?? ""))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
+  $("banner").replaceChildren(...(s.bp ? [el("span", { class: "bp" }, `${s.bp}: `, ...indices(R.equations[key] ?? ""), ...(R.m > 1 && HERE[key] ? [el("small", {}, ` (here ${HERE[key]})`)] : []))] : s.equation ? [el("span", {}, `a part of ${s.equation}`)] : []));
   $("work").replaceChildren(...work(s));
   light(s); table();
   for (const o of $("jump").options) if (Number(o.value) <= k) $("jump").value = o.value;
