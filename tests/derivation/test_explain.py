@@ -102,3 +102,57 @@ def test_drawn_nets(sizes, m, activation):
         got, wanted = names[f"d{derivation.names.of(leaf).code}"], derivation.cotangents[id(leaf)]
         assert got.shape == wanted.shape
         np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
+
+
+RNG = np.random.default_rng(0)
+ANY, SQUARE = RNG.random((3, 4)) + 0.5, RNG.random((3, 3)) + 3 * np.eye(3)
+NUMBERED = np.arange(12.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "values"),
+    [
+        (lambda v: np.trace(np.exp(v)), [SQUARE]),
+        (lambda v: np.sum(np.linalg.eigh(v * v.T)[0] ** 2), [SQUARE]),
+        (lambda v: np.einsum("ij,jk->", v, v), [SQUARE]),
+        (lambda v: np.sum(np.tril(v * v)), [SQUARE]),
+        (lambda v: np.sum(np.hstack([v, v * v]) ** 2), [SQUARE]),
+        (lambda v: np.sum(np.clip(v * v, np.full(3, 1.0), 9.0)), [SQUARE]),
+        (lambda v: np.sum(np.abs(np.fft.fft(v)) ** 2), [SQUARE]),
+        (lambda v: np.sum(v.ravel(order="F") * NUMBERED), [ANY]),
+        (lambda v: np.sum(np.reshape(v, (2, 6), order="F") * NUMBERED.reshape(2, 6)), [ANY]),
+        (lambda v, u: np.sum((v @ u) ** 2), [ANY, RNG.random((5, 4, 2))]),
+        (lambda v, u: np.sum((v @ u) ** 2), [ANY[None], RNG.random((5, 4, 2))]),
+        (lambda v: np.sum(v * v), [ANY.astype(np.float32)]),
+        (lambda v: np.sum(np.pad(v, 1) ** 2), [ANY]),
+        (lambda v: np.sum(v[1:, ::-2] ** 2) + v[0, 0], [ANY]),
+    ],
+    ids=[
+        "trace",
+        "eigh",
+        "einsum",
+        "tril",
+        "hstack",
+        "clip",
+        "fft",
+        "ravel",
+        "reshape",
+        "batched",
+        "batched1",
+        "float32",
+        "pad",
+        "element",
+    ],
+)
+def test_ops_of_every_kind_give_the_engines_gradients(f, values):
+    """Also those whose VJP is told by name, and whatever the user's variables are called."""
+    derivation = bp.explain(f, *values)
+    names = dict(derivation.inputs)
+    exec(derivation.source(), names)
+    for text in (str(derivation), derivation.markdown(), derivation.html()):
+        assert text
+    for name, wanted in zip("vu", bp.grad(f, tuple(range(len(values))))(*values)):
+        assert names[f"d{name}"].dtype == wanted.dtype
+        np.testing.assert_allclose(
+            names[f"d{name}"], wanted, rtol=1e-6 if wanted.dtype == np.float32 else 1e-12
+        )

@@ -49,7 +49,7 @@ CALLS = {
     "squeeze": (np.squeeze, A[None]), "expand_dims": (lambda a: np.expand_dims(a, 1), A),
     "broadcast_to": (lambda a: np.broadcast_to(a, (3, 4)), V), "flip": (lambda a: np.flip(a, 1), A), "copy": (np.copy, A),
     "astype": (lambda a: a.astype(np.float32), A), "getitem": (lambda a: a[1:, ::2], A), "getitem i": (lambda a: a[2], A),
-    "getitem list": (lambda a: a[[0, 0, 2], [1, 1, 3]], A), "getitem mask": (lambda a: a[B > 1], A),
+    "scatter": (lambda a: np.pad(a, 1), A), "getitem list": (lambda a: a[[0, 0, 2], [1, 1, 3]], A), "getitem mask": (lambda a: a[B > 1], A),
     "put": (_put, A, V), "concatenate": (lambda a, b: np.concatenate([a, b], axis=1), A, B),
     "stack": (lambda a, b: np.stack([a, b]), A, B), "stack 1": (lambda a, b: np.stack([a, b], axis=1), A, B),
     # by name

@@ -50,6 +50,8 @@ def shape_of(tree: Any, shapes: Mapping[str, tuple | None]) -> tuple | None:
         axis, keep = _keyword(tree, "axis"), _keyword(tree, "keepdims", False)
         axes = _axes(axis, len(known[0]))
         return tuple(1 if i in axes else n for i, n in enumerate(known[0]) if keep or i not in axes)
+    if name in ("broadcast_to", "reshape", "expand_dims") and len(tree.args) < 2:
+        return None  # spelled with keywords
     if name in ("broadcast_to", "reshape"):
         shape = ast.literal_eval(tree.args[1])
         return tuple(shape) if isinstance(shape, (tuple, list)) and min(shape, default=0) >= 0 else None

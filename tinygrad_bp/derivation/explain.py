@@ -97,7 +97,10 @@ class Derivation:
 
     def _backward(self):
         names, steps = self.names, []
-        seed = Step(self.end, "dC", [parse(repr(float(np.asarray(self.end.cotangent))))], CHAIN, [])
+        start = repr(float(np.asarray(self.end.cotangent)))
+        if self.end.dtype != np.float64:  # a Python float would widen what it is spread over
+            start = f"np.{self.end.dtype}({start})"
+        seed = Step(self.end, "dC", [parse(start)], CHAIN, [])
         for seen in [*reversed(names.nodes[:-1]), *self._leaves()]:
             if seen.cotangent is None:
                 continue
@@ -135,11 +138,10 @@ class Derivation:
     def _summed(self, tree, parent, node):
         """Summed over the axes along which the operand was repeated, in the operand's dtype."""
         shape = shape_of(tree, self.names.shapes)
-        shape = (
-            node.shape
-            if shape is None and node.shape and written(node).known and node.op in _ELEMENTWISE
-            else shape
-        )
+        if shape is None and node.op == "matmul" and all(len(p.shape) > 1 for p in node.parents):
+            shape = node.shape[:-2] + parent.shape[-2:]
+        elif shape is None and node.shape and written(node).known and node.op in _ELEMENTWISE:
+            shape = node.shape
         if shape is not None and shape != parent.shape and len(shape) >= len(parent.shape):
             extra = len(shape) - len(parent.shape)
             kept = tuple(k + extra for k, n in enumerate(parent.shape) if n == 1 and shape[k + extra] != 1)

@@ -19,7 +19,7 @@ HELPERS = {
     "logsumexp": """def logsumexp(x, axis=None, keepdims=False):
     return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims) if axis is not None else np.logaddexp.reduce(x.ravel())""",
     "scatter": """def scatter(x, index, shape):
-    total = np.zeros(shape, x.dtype)
+    total = np.zeros(shape, np.asarray(x).dtype)
     np.add.at(total, index, x)
     return total""",
     "put": """def put(a, value, index):

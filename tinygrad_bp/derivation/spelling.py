@@ -224,6 +224,13 @@ class _Substitution(ast.NodeTransformer):
     def visit_Name(self, node):
         return self.by.get(node.id, node)
 
+    def visit_Lambda(self, node):
+        """A bound name becomes one that no value has, so that it is neither replaced nor caught."""
+        bound = node.args.args[0]
+        inner = _Substitution({**self.by, bound.arg: ast.Name("_v", ast.Load())})
+        bound.arg, node.body = "_v", inner.visit(node.body)
+        return node
+
     def visit_Call(self, node):
         """… but not the name of a function."""
         node.args = [self.visit(x) for x in node.args]
@@ -355,6 +362,8 @@ class _Writer:
 
     def _write_scatter(self, tree):
         """Zeros, with x added at the index."""
+        if len(tree.args) < 2:
+            return None
         index = ast.unparse(tree.args[1]).replace("np.array", "").replace(" ", "")
         return self.say.call("scatter", self.write(tree.args[0])[0], self.say.word(index)), ATOM
 

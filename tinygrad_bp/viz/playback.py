@@ -224,7 +224,7 @@ def observed(f: Callable, args: tuple) -> Run | Seen:
         loss = f(*tensors)
     if any(seen.cotangent is not None for seen in run) and type(loss) is not Tensor:
         return run
-    if type(loss) is not Tensor or not loss.requires_grad or loss.size != 1:
+    if type(loss) is not Tensor or not loss.requires_grad or loss.size != 1 or loss._node.op is None:
         expected = "one number, computed from Tensors that require gradients, or from the arrays given"
         what = "the function's value is nothing to go backward from"
         raise ValueError(message(what, expected=expected, got=repr(loss)[:80]))

@@ -194,7 +194,7 @@ def op_text(vertex) -> str:
     given = [_setting(p.value) if p.inline else None for p in vertex.parents]
     settings = [text for text in given if text is not None]
     symbol = SYMBOLS.get(vertex.op, vertex.op)
-    if vertex.op == "power" and given[1] in ("2", "3"):
+    if vertex.op == "power" and given[1:] in (["2"], ["3"]):
         text = POWERS[int(given[1])]
     elif vertex.op in BETWEEN and settings and len(given) == 2:
         left, right = ("x" if text is None else text for text in given)
