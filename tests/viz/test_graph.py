@@ -324,3 +324,11 @@ def test_it_is_a_digraph_and_shows_itself_in_a_notebook():
     bundle = picture._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml"]
     assert "<svg" in bundle["image/svg+xml"]
+
+
+def test_an_array_of_exponents_without_constants():
+    x = bp.Tensor(np.ones(3) * 2, requires_grad=True, name="x")
+    with bp.observe() as run:
+        np.sum(np.power(x, np.array([1.0, 2.0, 3.0]))).backward()
+    with_constants, without = (bp.viz.graph(run, constants=shown).source for shown in (True, False))
+    assert len(without) < len(with_constants)

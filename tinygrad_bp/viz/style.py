@@ -194,8 +194,9 @@ def op_text(vertex) -> str:
     given = [_setting(p.value) if p.inline else None for p in vertex.parents]
     settings = [text for text in given if text is not None]
     symbol = SYMBOLS.get(vertex.op, vertex.op)
-    if vertex.op == "power" and given[1:] in (["2"], ["3"]):
-        text = POWERS[int(given[1])]
+    exponent = given[1] if vertex.op == "power" and len(given) == 2 else None
+    if exponent is not None and exponent in ("2", "3"):
+        text = POWERS[int(exponent)]
     elif vertex.op in BETWEEN and settings and len(given) == 2:
         left, right = ("x" if text is None else text for text in given)
         text = f"{left} {'×' if vertex.op == 'multiply' else symbol} {right}"
