@@ -472,3 +472,12 @@ def test_without_matplotlib_the_error_names_the_extra(plot, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'tinygrad_bp\[viz\]'"):
         plot()
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [viz.plot_learning_curve, viz.plot_delta_norms, viz.plot_curves, viz.plot_step_errors, viz.plot_effort],
+)
+def test_something_else_to_draw_is_told(plot):
+    with pytest.raises(TypeError, match=rf"{plot.__name__} was given something else.*expected .*got int"):
+        plot(3)

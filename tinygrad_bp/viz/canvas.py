@@ -5,6 +5,9 @@ The colours are Okabe and Ito's, and whatever differs in colour differs in its m
 text as well. No global state of Matplotlib is touched. Read `plots.py` next.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from ..errors import message
@@ -30,6 +33,25 @@ def scale(ax, values):
 def legend(ax, size):
     """Above the plot, in rows of four."""
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=size)
+
+
+def draws(expected: str) -> Callable[[Callable], Callable]:
+    """For a plot of what another room returned: another kind of first argument is told, not an attribute that it lacks."""
+
+    def of(plot):
+        @functools.wraps(plot)
+        def told(given, *args, **kwargs):
+            try:
+                return plot(given, *args, **kwargs)
+            except AttributeError as error:
+                if error.obj is not given:
+                    raise
+                what = f"{plot.__name__} was given something else to draw"
+                raise TypeError(message(what, expected=expected, got=type(given).__name__)) from error
+
+        return told
+
+    return of
 
 
 def axes(ax):

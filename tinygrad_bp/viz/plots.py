@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
-from .canvas import BLUE, FAR_APART, GREEN, INK, LOOKS, ORANGE, axes, dress, legend, scale
+from .canvas import BLUE, FAR_APART, GREEN, INK, LOOKS, ORANGE, axes, draws, dress, legend, scale
 
 MANY = 40
 """Epochs from which on a line has no marks."""
@@ -21,6 +21,7 @@ MOST_NAMES = 8
 """Layers that are named in a legend, or marks of a line; of more, so many evenly spaced."""
 
 
+@draws("the history that bp.training.fit returns")
 def plot_learning_curve(history: Any, ax: Any = None) -> Any:
     """Loss and accuracies by epoch, from the history that `bp.training.fit` returns; the Axes.
 
@@ -57,6 +58,7 @@ def plot_learning_curve(history: Any, ax: Any = None) -> Any:
     return ax
 
 
+@draws("a dict layer -> norm, as bp.backprop.delta_norms gives, or a list of them")
 def plot_delta_norms(
     norms: Mapping[Any, float] | Sequence[Mapping[Any, float]], ax: Any = None, by: str = "epoch"
 ) -> Any:
@@ -121,6 +123,7 @@ def _norms_over_time(norms, ax, size, by):
     return ax
 
 
+@draws("what bp.backprop.learning_curves returns")
 def plot_curves(curves: Any, ax: Any = None) -> Any:
     """Several nets' errors by epoch, from `bp.backprop.learning_curves` and its like (T26, T27); the Axes.
 
@@ -142,6 +145,7 @@ def plot_curves(curves: Any, ax: Any = None) -> Any:
     return ax
 
 
+@draws("what bp.backprop.effort.errors_by_step returns")
 def plot_step_errors(errors: Any, ax: Any = None) -> Any:
     """The error of differences against their step ε, from `bp.backprop.effort.errors_by_step` (T21); the Axes.
 
@@ -158,6 +162,7 @@ def plot_step_errors(errors: Any, ax: Any = None) -> Any:
     return ax
 
 
+@draws("the table of bp.backprop.effort.growing")
 def plot_effort(table: Any, ax: Any = None) -> Any:
     """Seconds of one gradient by size of the net, from `bp.backprop.effort.growing` (T21); the Axes.
 
