@@ -1,6 +1,7 @@
 """Hypothesis profiles: quick (daily, the default), ci (the same examples every time), thorough."""
 
 import os
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,22 @@ def rules_are_restored():
     yield
     REGISTRY.clear()
     REGISTRY.update(before)
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """Headless Chromium, for the marker `browser`."""
+    from selenium import webdriver  # the extra `browser`
+
+    options = webdriver.ChromeOptions()
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+    for argument in (*flags, "--window-size=1280,720"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    found = webdriver.Chrome(options=options, service=service)
+    yield found
+    found.quit()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -123,7 +123,7 @@ def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     entry, dtype = REGISTRY.get(ufunc), kwargs.get("dtype")
     if type(entry) not in (Op, Composite):
         return dispatch(ufunc, inputs, kwargs)
-    dtype = kwargs.get("signature", "")[-1:] or None if dtype is None else dtype
+    dtype = (kwargs.get("signature") or [None])[-1] if dtype is None else dtype
     if dtype is not None and np.dtype(dtype).kind == "c":  # where a rule for real numbers may know no value
         inputs = [a.astype(dtype) if type(a) is Tensor else a for a in inputs]
     said = {name: constants(kwargs[name]) for name in _CALLS & kwargs.keys()}

@@ -231,7 +231,7 @@ def _real_vjp(f, args, kwargs, argnums, has_aux=False):
     """The vjp of f in the chosen arguments alone, if its values are real; always with an aux."""
     of_chosen, chosen = split(f, args, kwargs, argnums)
     y, pullback, *aux = vjp(of_chosen, *chosen, has_aux=has_aux)
-    if any(value.dtype.kind == "c" for value in tree.leaves(y) if isinstance(value, ARRAYS)):
+    if any(v.dtype.kind == "c" if isinstance(v, ARRAYS) else isinstance(v, complex) for v in tree.leaves(y)):
         what = f"a gradient needs a real value, and {_name(f)} gives a complex one"
         raise TypeError(message(what, do="use bp.vjp"))
     return y, pullback, *(aux or [None])

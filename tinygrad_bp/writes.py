@@ -17,7 +17,7 @@ from .methods import constant, constants, records
 from .ops.indexing import put, put_sum
 from .primitive import REGISTRY, DuckArray, Nondifferentiable, Writer
 from .tensor import Tensor, record, refresh, tensors_in
-from .views import STALE, View, leased, move_views, root_of, views_of
+from .views import STALE, leased, move_views, root_of, views_of
 
 
 def _put_in_place(a, value, index):
@@ -178,7 +178,7 @@ def _one_array(value):
 
 def unshare(t):
     """Make sure that writing to the memory of t's family changes no value that a rule still needs."""
-    root = t._alias.root if type(t._alias) is View else t
+    root = root_of(t)
     common_memory.check(root, False)
     if leased(root):
         root._move(root._data.copy(order="K").view())

@@ -1,26 +1,10 @@
 """The demo's pages in headless Chromium: they load nothing, link to each other, and fit the window."""
 
-import shutil
-
 import pytest
 
 from tinygrad_bp.cli import main
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def driver():
-    from selenium import webdriver  # the extra `browser`
-
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
 
 
 @pytest.fixture(scope="module")

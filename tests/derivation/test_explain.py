@@ -124,26 +124,16 @@ NUMBERED = np.arange(12.0)
         (lambda v, u: np.sum((v @ u) ** 2), [ANY, RNG.random((5, 4, 2))]),
         (lambda v, u: np.sum((v @ u) ** 2), [ANY[None], RNG.random((5, 4, 2))]),
         (lambda v: np.sum(v * v), [ANY.astype(np.float32)]),
+        (lambda v, u: np.sum((v * u) @ u.T), [ANY.astype(np.float32), ANY + 1]),
+        (lambda v: np.sum(v.astype(np.float32) ** 2), [ANY]),
         (lambda v: np.sum(np.pad(v, 1) ** 2), [ANY]),
         (lambda v: np.sum(v[1:, ::-2] ** 2) + v[0, 0], [ANY]),
     ],
     ids=[
-        "trace",
-        "eigh",
-        "einsum",
-        "tril",
-        "hstack",
-        "clip",
-        "fft",
-        "ravel",
-        "reshape",
-        "batched",
-        "batched1",
-        "float32",
-        "pad",
-        "element",
+        "trace", "eigh", "einsum", "tril", "hstack", "clip", "fft", "ravel", "reshape", "batched", "batched 1", "float32",
+        "mixed", "astype", "pad", "element",
     ],
-)
+)  # fmt: skip
 def test_ops_of_every_kind_give_the_engines_gradients(f, values):
     """Also those whose VJP is told by name, and whatever the user's variables are called."""
     derivation = bp.explain(f, *values)

@@ -178,3 +178,10 @@ def test_other_keywords_of_ufuncs(keywords):
 
 def test_a_signature_of_complex_numbers():
     assert bp.gradcheck(lambda x: np.abs(np.sqrt(x, signature="D->D") - 1), np.array([-2.0, 3.0]))
+
+
+@pytest.mark.parametrize("signature", ["d->d", ("d", "d")])
+def test_a_signature_is_a_text_or_a_tuple(signature):
+    x = bp.Tensor(np.ones(3), requires_grad=True)
+    np.sum(np.exp(x, signature=signature)).backward()
+    np.testing.assert_array_equal(x.grad, np.exp(np.ones(3)))

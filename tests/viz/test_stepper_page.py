@@ -1,7 +1,5 @@
 """The stepper's page in headless Chromium: every control, the keyboard, the numbers, the contrast, no console error."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -10,26 +8,6 @@ import tinygrad_bp as bp
 pytestmark = pytest.mark.browser
 
 X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
-
-
-@pytest.fixture(scope="module")
-def driver():
-    from selenium import webdriver  # the extra `browser`
-
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,720",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +22,7 @@ def net():
 @pytest.fixture
 def page(driver, net, tmp_path):
     """The page, opened anew; afterwards the console must be empty."""
+    driver.set_window_size(1280, 720)
     driver.get(bp.viz.stepper(net[1], tmp_path / "step.html", title="A small net").as_uri())
     driver.get_log("browser")
     driver.execute_script("document.documentElement.dataset.theme = 'light'; show(now)")

@@ -9,6 +9,7 @@ Read `stepper.py` next.
 import ast
 import html
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..backward import Watch, sweep
 from ..errors import message
-from ..observe import Seen, observe
+from ..observe import Run, Seen, observe
 from ..tensor import Tensor
 from .components import shape_of
 from .formulas import pick_index, written
@@ -146,17 +147,17 @@ class Derivation:
             extra = len(shape) - len(parent.shape)
             kept = tuple(k + extra for k, n in enumerate(parent.shape) if n == 1 and shape[k + extra] != 1)
             if kept:
-                tree = (
-                    ast.parse(f"np.sum(_x, axis={kept!r}, keepdims=True)", mode="eval").body
-                    if tree is None
-                    else substituted(
-                        parse(f"np.sum(_x, axis={kept if len(kept) > 1 else kept[0]!r}, keepdims=True)"),
-                        {"_x": tree},
-                    )
-                )
+                axes = kept if len(kept) > 1 else kept[0]
+                tree = substituted(parse(f"np.sum(_x, axis={axes!r}, keepdims=True)"), {"_x": tree})
             if extra:
                 axes = 0 if extra == 1 else tuple(range(extra))
                 tree = substituted(parse(f"np.sum(_x, axis={axes!r})"), {"_x": tree})
+        if (
+            node.dtype is not None
+            and parent.dtype != node.dtype
+            and {parent.dtype.kind, node.dtype.kind} == {"f"}
+        ):
+            tree = substituted(parse(f"_x.astype(np.{parent.dtype})"), {"_x": tree})
         return tree
 
     # ---- what is printed --------------------------------------------------------------------------------
@@ -319,7 +320,7 @@ def explain(loss: Any, *args: Any, numbers: bool = False, net: Any = None) -> De
     dx = du1 * x + du1 * x
     """
     if callable(loss) and not isinstance(loss, Tensor):
-        loss = _observed(loss, args)
+        loss, _ = call_observed(loss, args)
     node = loss._node if isinstance(loss, Tensor) else None
     seen = None if node is None or node.extra is None else node.extra.seen
     if seen is None or seen.shape != ():
@@ -337,13 +338,14 @@ def explain(loss: Any, *args: Any, numbers: bool = False, net: Any = None) -> De
     return derivation
 
 
-def _observed(f: Callable, args: tuple) -> Any:
-    names = list(inspect.signature(f).parameters) if args else []
+def call_observed(f: Callable, args: tuple) -> tuple[Any, Run]:
+    """(f(*args), its run); arrays of real numbers become Tensors with the parameters' names."""
+    names = list(inspect.signature(f).parameters)[: len(args)] if args else []
     given = [
-        Tensor(a, requires_grad=True, name=n)
-        if isinstance(a, (float, np.ndarray)) and np.asarray(a).dtype.kind == "f"
+        Tensor(a, requires_grad=True, name=name)
+        if isinstance(a, (float, np.floating, np.ndarray)) and np.asarray(a).dtype.kind == "f"
         else a
-        for n, a in zip(names, args)
+        for a, name in itertools.zip_longest(args, names)
     ]
-    with observe():
-        return f(*given)
+    with observe() as run:
+        return f(*given), run

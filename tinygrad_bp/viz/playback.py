@@ -6,17 +6,16 @@ from the record and not run again. A partial sum of contributions is the only th
 here, and its end must be the recorded cotangent, bit for bit. Read `stepper.py` next.
 """
 
-import inspect
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backward import Watch, project, sweep
+from ..derivation.explain import call_observed
 from ..errors import message
 from ..graph import PICK
-from ..observe import Run, Seen, observe
+from ..observe import Run, Seen
 from ..primitive import REGISTRY, Op
 from ..tensor import Tensor
 from .vertices import HOW_TO_OBSERVE, Vertex, trace
@@ -213,15 +212,7 @@ def observed(f: Callable, args: tuple) -> Run | Seen:
     Arrays of real numbers among the arguments become Tensors with the parameters' names. Unless f
     calls `.backward()` itself, the `.grad` of what it uses stay as they are.
     """
-    names = [*inspect.signature(f).parameters] if args else []
-    tensors = [
-        Tensor(a, requires_grad=True, name=name)
-        if isinstance(a, (float, np.floating, np.ndarray)) and np.asarray(a).dtype.kind == "f"
-        else a
-        for a, name in itertools.zip_longest(args, names[: len(args)])
-    ]
-    with observe() as run:
-        loss = f(*tensors)
+    loss, run = call_observed(f, args)
     if any(seen.cotangent is not None for seen in run) and type(loss) is not Tensor:
         return run
     if type(loss) is not Tensor or not loss.requires_grad or loss.size != 1 or loss._node.op is None:

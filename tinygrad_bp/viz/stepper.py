@@ -18,7 +18,7 @@ from ..derivation.symbols import CHAIN, TITLES, Symbols
 from . import style
 from .arrays import Arrays
 from .layout import Layout
-from .playback import Playback, Step, local, observed, playback
+from .playback import Playback, Step, local, observed, op_of, playback
 from .render import check_folder, write_whole
 
 LONGEST_CODE = 120
@@ -71,7 +71,6 @@ class _Record:
         ops = [v for v in play.vertices if v.kind == "op"]
         end = next((step.v for step in play.steps if step.kind == "seed"), ops[-1])
         self.names = Symbols([v.seen for v in ops], end.seen)
-        self.shares = [step for step in play.steps if step.kind == "edge"]
         vertices = self._vertices()
         steps = [self._step(step) for step in play.steps]
         self.content = {
@@ -84,10 +83,7 @@ class _Record:
     # ---- what things are called -----------------------------------------------------------------------
 
     def _name(self, v):
-        return style.short(self.names.of(v.seen).text() if id(v.seen) in self._known() else v.op, 40)
-
-    def _known(self):
-        return self.names._symbols
+        return style.short(self.names.of(v.seen).text(), 40)
 
     def _gradient(self, v):
         return style.short(self.names.cotangent(v.seen).text(), 40)
@@ -173,11 +169,8 @@ class _Record:
 
     def _summed(self, step):
         """Was the share summed over axes along which the operand had been broadcast?"""
-        return step.v.shape is not None and step.parent.shape is not None and self._broadcast(step)
-
-    def _broadcast(self, step):
-        kind, _ = local(step.v, step.operand)
-        return kind == "each" and step.v.shape != step.parent.shape
+        op = op_of(step.v)
+        return op is not None and op.elementwise and step.v.shape != step.parent.shape
 
     def _text(self, step):
         """One step in a sentence or two."""
