@@ -5,6 +5,7 @@ import numpy as np
 import tinygrad_bp as bp
 
 from . import peers
+from .floor import product
 from .measure import COMPILED, EAGER, FLOOR, gathered, interleaved
 from .tasks import TASKS
 from .training import gemms, report
@@ -50,12 +51,12 @@ class ByHand:
             zip(self.w, self.b, self.v, self.c, self.a, self.t, self.s)
         ):
             if i:
-                self.a[i - 1].dot(w.T, a)
-                self.a[i - 1][:m].dot(v.T, t)
+                product(self.a[i - 1], w.T, a)
+                product(self.a[i - 1][:m], v.T, t)
                 np.add(a[m:], t, a[m:])
             else:
-                self.x.dot(w.T, a[:m])
-                self.x.dot(v.T, a[m:])
+                product(self.x, w.T, a[:m])
+                product(self.x, v.T, a[m:])
             np.add(a[:m], b, a[:m])
             np.add(a[m:], c, a[m:])
             if i < last:
@@ -86,15 +87,15 @@ class ByHand:
         for i in range(len(self.w) - 1, -1, -1):
             d = self.d[i]
             if i:
-                d.T.dot(self.a[i - 1], self.product[2 * i])
+                product(d.T, self.a[i - 1], self.product[2 * i])
             else:
-                d[:m].T.dot(self.x, self.product[0])
+                product(d[:m].T, self.x, self.product[0])
             self.ones.dot(d[:m], self.product[2 * i + 1])
             if not i:
                 return
             below, a, s, t = self.d[i - 1], self.a[i - 1], self.s[i - 1], self.t[i - 1]
-            d.dot(self.w[i], below)
-            d[m:].dot(self.v[i], t)
+            product(d, self.w[i], below)
+            product(d[m:], self.v[i], t)
             np.add(below[:m], t, below[:m])
             np.multiply(below[:m], s, below[:m])
             np.multiply(below[m:], a[:m], t)  # R(1 − a²) = −2 a Ra
