@@ -509,6 +509,58 @@ def test_transforms_in_eight_threads():
         np.testing.assert_allclose(found[i], 6 * X * i)
 
 
+# ---- functions that take little of much --------------------------------------------------------------------------
+
+
+INDICES = [
+    0, -1, slice(1, None), (slice(None), 1), (..., None), np.array([0, 2, 0]), (np.array([1, 1]), np.array([0, 0])),
+    np.array([True, False, True]), np.float64(0.5) > np.arange(6).reshape(3, 2), (2, 1), (), ([0, 0], slice(None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_what_is_taken_many_times_is_added_in_place(dtype):
+    """As when every share is made as an array of the operand's shape, by an observed sweep."""
+    x = np.arange(1, 7).reshape(3, 2).astype(dtype) / 4
+
+    def taken(t):
+        parts = [t * 1, *(t[i] for i in INDICES), t[...], t + 0]
+        return sum(np.sum(np.real(part * part * (n + 1))) for n, part in enumerate(parts))
+
+    found, expected = (bp.Tensor(x, requires_grad=True) for _ in range(2))
+    taken(found).backward()
+    with bp.observe():
+        taken(expected).backward()
+    assert found.grad.dtype == dtype
+    np.testing.assert_allclose(found.grad, expected.grad, rtol=1e-6)
+
+
+def test_taking_rows_makes_one_array_of_the_operands_shape(monkeypatch):
+    made, zeros = [], np.zeros
+    x = leaf(np.ones((50, 3)))
+    total = sum(np.sum(row * row) for row in x)
+    monkeypatch.setattr(np, "zeros", lambda shape, dtype=float: made.append(shape) or zeros(shape, dtype))
+    total.backward()
+    assert made == [(50, 3)]
+    np.testing.assert_array_equal(x.grad, 2 * x.data)
+
+
+def test_adding_in_place_changes_no_array_that_others_have():
+    x, u = leaf(X), leaf(X + 1)
+    first = x * 1.0
+    taken = first[0] * 5.0 + np.sum(first[1:] * 7.0)
+    second = first + u  # newer: hands one cotangent to both before the shares of what was taken arrive
+    cotangent = np.array([1.0, 2.0, 3.0])
+    _, pullback = bp.vjp(lambda x: (x + 0.0, x[0], x[1:]), X)
+    np.testing.assert_array_equal(pullback((cotangent, 10.0, np.array([20.0, 30.0])))[0], [11.0, 22.0, 33.0])
+    np.testing.assert_array_equal(cotangent, [1.0, 2.0, 3.0])
+    first.retain_grad(), second.retain_grad()
+    (np.sum(second * cotangent) + taken).backward()
+    np.testing.assert_array_equal(u.grad, cotangent)
+    np.testing.assert_array_equal(second.grad, cotangent)
+    np.testing.assert_array_equal(x.grad, cotangent + [5.0, 7.0, 7.0])
+
+
 # ---- what was not used has no gradient ---------------------------------------------------------------------------
 
 

@@ -35,7 +35,8 @@ def sweep(cotangents, retain_graph, watch):
             g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
             if node.grad is not UNRETAINED:
                 retained[node] = g
-            for parent, share in shares(node, g, watch):
+            done = node.op.adds is not None and _added(node, g, cotangents, watch)
+            for parent, share in () if done else shares(node, g, watch):
                 if parent in cotangents:
                     cotangents[parent] = cotangents[parent] + share
                 else:
@@ -82,6 +83,20 @@ def shares(node, g, watch):
     if op.selects or (kwargs and "where" in kwargs):
         watch.selected = True
     return found
+
+
+def _added(node, g, cotangents, watch):
+    """Was the share of an op that takes little of much added, in place, to what its operand has already?"""
+    if node.parents is None or node.extra is not None or not isinstance(g, (np.ndarray, np.generic)):
+        return False
+    parent = node.parents[0]
+    if type(cotangents.get(parent)) is not np.ndarray:
+        return False
+    total = own([cotangents.pop(parent)])
+    node.op.adds(total, g, *node.saved)
+    cotangents[parent] = total
+    watch.selected |= node.op.selects
+    return True
 
 
 def pull_together(op, g, node, kwargs):

@@ -69,14 +69,15 @@ class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 
     __slots__ = (
-        "broadcasts", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
+        "adds", "broadcasts", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
         "together", "view",
     )  # fmt: skip
 
     def __init__(
-        self, forward, rules, *, joint=None, broadcasts=None, view=False, sequence=None, selects=False
-    ):
-        self.forward, self.rules, self.joint = forward, rules, joint
+        self, forward, rules, *, joint=None, broadcasts=None, view=False, sequence=None, selects=False,
+        adds=None,
+    ):  # fmt: skip
+        self.forward, self.rules, self.joint, self.adds = forward, rules, joint, adds
         self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
         self.name = getattr(forward, "__name__", repr(forward))
         self.elementwise = broadcasts == "elementwise"
@@ -310,6 +311,7 @@ def defvjp(
     view: bool = False,
     sequence: int | None = None,
     selects: bool = False,
+    adds: Callable | None = None,
 ) -> Callable:
     """Declare how a cotangent is pulled back through `fn`: one rule `(g, y, *args, **kw)` per argument.
 
@@ -320,6 +322,8 @@ def defvjp(
     `view=True`    the result may share memory with the argument.
     `sequence=0`   the first argument is a list of arrays; its rule returns a list of cotangents.
     `selects=True` part of an argument may be left out of the result (indexing, where), NaN and all.
+    `adds=`        `(total, g, *args)` adds the first argument's cotangent to the array `total`, in place:
+                   for functions that take little of much, whose cotangents are mostly zeros.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bp.defvjp(np.tanh, lambda g, y, _x: g * (1 - y * y))
@@ -335,7 +339,7 @@ def defvjp(
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
     REGISTRY[fn] = Op(
-        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects
+        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects, adds=adds
     )
     return fn
 

@@ -32,11 +32,15 @@ def flat(a, axis):
 def scatter(x, index, shape):
     """Zeros of `shape` with x added at `index`, as often as an element is named: getitem's transpose."""
     total = np.zeros(shape, x.dtype)
+    _add_at(total, x, index)
+    return total
+
+
+def _add_at(total, x, index):
     if _names_once(index):
-        total[index] = x
+        total[index] += x
     else:
         np.add.at(total, index, x)
-    return total
 
 
 @primitive
@@ -63,7 +67,14 @@ def put_sum(a, value, index):
     return new
 
 
-defvjp(operator.getitem, lambda g, _y, _x, index: scatter(g, index, _x.shape), None, view=True, selects=True)
+defvjp(
+    operator.getitem,
+    lambda g, _y, _x, index: scatter(g, index, _x.shape),
+    None,
+    view=True,
+    selects=True,
+    adds=lambda total, g, _x, index: _add_at(total, g, index),
+)
 defvjp(scatter, lambda g, _y, _x, index, shape: g[index])
 defvjp(
     put,
