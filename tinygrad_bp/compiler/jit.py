@@ -21,7 +21,7 @@ from ..errors import message
 from ..graph import AMBIENT, UPSTAIRS
 from .guards import MISSED, quick
 from .passes import PASSES
-from .replay import Replay, without
+from .replay import Replay
 from .source import Named, source
 from .trace import Signature, Trace, store, tracing
 from .tracer import Untraceable
@@ -106,13 +106,14 @@ class Compiled:
             self.stats["eager"] += 1
             return self.step(*args, **kwargs)
         self.stats["traces"] += 1
+        count, before = self._latest.get(key, (0, None))
         try:
-            trace = Trace(self.step, Signature(args, kwargs), self.state)
+            trace = Trace(self.step, Signature(args, kwargs), self.state, named=before is not None)
         except Untraceable as error:
             self._give_up(key, error)
             self.stats["eager"] += 1
             return self.step(*args, **kwargs)
-        count, before = self._latest.pop(key, (0, None))
+        self._latest.pop(key, None)
         differs = before.differs(trace) if before else "a first call"
         if before and differs is None:
             self._replays[key] = Replay(trace, self.passes)
@@ -144,7 +145,7 @@ class Compiled:
         after = [np.array(slot.get()) for slot in slots]
         for slot, value in zip(slots, before):
             store(slot, value)
-        expected = Trace(self.step, Signature(args, kwargs), self.state)
+        expected = Trace(self.step, Signature(args, kwargs), self.state, named=False)
         values = [
             *zip(found, (v for v in expected.traced_values), (f"result {i}" for i in range(len(found)))),
             *zip(after, (slot.get() for slot in slots), (slot.path for slot in slots)),
@@ -172,14 +173,13 @@ class Compiled:
     def programs(self):
         """The latest program before the passes and after them; what has a name, such as W2 or z2, bears it."""
         replay = self._last()
-        before = without(replay.trace, replay.idle)
-        Named(replay.trace, before)
-        return before, replay.program
+        Named(replay.trace)
+        return replay.trace.program, replay.program
 
     def source(self) -> str:
         """The latest program as a module of plain NumPy: the step, with names of the user's and the book's."""
         replay = self._last()
-        return source(self.__name__, Named(replay.trace, without(replay.trace, replay.idle)))
+        return source(self.__name__, Named(replay.trace))
 
     def save(self, file: str | os.PathLike) -> None:
         """Write `.source()` into a file, which runs with NumPy alone."""

@@ -143,37 +143,45 @@ def rates(program: Program) -> Program:
             uses.setdefault(v, []).append(call)
     barred = set(program.outputs())
     made = {v: n for n, call in enumerate(program.calls) for v in call.outs}
-    while True:
-        factor = _factors(program, uses, barred)
+    ends = {call: _ends(call) for call in program.calls}
+    while any(ends.values()):
+        factor = _factors(program, uses, barred, ends)
         both = ([v for v in call.inputs() if v in factor] for call in program.calls)
         twice = next((found for found in both if len(found) > 1), None)
         if twice is None:
-            return _with_rates(program, factor)
+            return _with_rates(program, factor, ends)
         barred.add(max(twice, key=made.__getitem__))  # of two factors of a product one takes it, the older
+    return program
 
 
-def _factors(program, uses, barred):
+def _factors(program, uses, barred, ends):
     """Var -> the scalar that all its uses are multiplied by in the end."""
     factor: dict[Var, Any] = {}
     for call in reversed(program.calls):
         v = call.out
         if v in barred or not uses.get(v) or call.several:
             continue
-        found = [_rate(use, v, factor) for use in uses[v]]
-        if found[0] is not None and all(one is found[0] for one in found):
-            factor[v] = found[0]
+        found = {_rate(use, v, factor, ends) for use in uses[v]}
+        if len(found) == 1 and None not in found:
+            factor[v] = found.pop()
     return factor
 
 
-def _rate(use, v, factor):
+def _rate(use, v, factor, ends):
     """The scalar that `use` multiplies v by, itself or later; None if there is none."""
-    if use.inputs().count(v) != 1:
+    if v in ends[use]:
+        return ends[use][v]
+    if use.out not in factor or use.inputs().count(v) != 1:
         return None
-    if use.function is np.multiply and _floats(use):
-        other = use.args[1] if use.args[0] is v else use.args[0]
-        if type(other) is Var and other.shape == () and v.shape:
-            return other
-    return factor.get(use.out) if _linear(use, v) else None
+    return factor[use.out] if _linear(use, v) else None
+
+
+def _ends(call):
+    """v -> η of a product η v."""
+    if call.function is not np.multiply or not _floats(call):
+        return {}
+    pairs = (call.args, call.args[::-1])
+    return {v: one for v, one in pairs if type(one) is type(v) is Var and one.shape == () and v.shape}
 
 
 def _linear(use, v):
@@ -185,14 +193,14 @@ def _linear(use, v):
     return use.function in (np.transpose, np.reshape, np.sum, np.negative) and v in use.args and _floats(use)
 
 
-def _with_rates(program, factor):
+def _with_rates(program, factor, ends):
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
         carried = [v for v in call.inputs() if v in factor]
-        ends = [v for v in carried if _rate(call, v, {}) is factor[v]]
-        if ends:  # the factor is in already
-            new[call.out] = new.get(ends[0], ends[0])
+        carriers = [v for v in carried if ends[call].get(v) is factor[v]]
+        if carriers:  # the factor is in already
+            new[call.out] = new.get(carriers[0], carriers[0])
             continue
         calls.append(call.replaced(new))
         v = call.out

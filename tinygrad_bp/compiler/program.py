@@ -29,7 +29,7 @@ class Var:
         return self.name or f"v{self.number}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """outs = function(*args, **kwargs); `args` hold Vars, constants, and tuples and lists of these."""
 
@@ -62,7 +62,7 @@ class Call:
 
     def replaced(self, new: dict[Var, Any]) -> "Call":
         """The same call with other arguments."""
-        if not any(v in new for v in self.inputs()):
+        if new.keys().isdisjoint(self.inputs()):
             return self
         return Call(
             self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several,
@@ -91,10 +91,6 @@ class Program:
         """A Var like `value`."""
         self.count += 1
         return Var(self.count, value)
-
-    def note(self, call: Call) -> None:
-        """One call more."""
-        self.calls.append(call)
 
     def outputs(self) -> list[Var]:
         """What must be computed: results, and what is written to the state."""

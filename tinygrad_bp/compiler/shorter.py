@@ -17,7 +17,7 @@ def dead_code(program: Program) -> Program:
     """Without calls whose results nobody reads."""
     needed, kept = set(program.outputs()), []
     for call in reversed(program.calls):
-        if any(v in needed for v in call.outs):
+        if not needed.isdisjoint(call.outs):
             needed.update(call.inputs())
             kept.append(call)
     return replace(program, calls=kept[::-1])
@@ -102,6 +102,8 @@ def common(program: Program) -> Program:
 
 
 def _key(x):
+    if type(x) is Var:
+        return x
     if isinstance(x, (tuple, list)):
         return (type(x), *map(_key, x))
     if isinstance(x, dict):

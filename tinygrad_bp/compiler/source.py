@@ -35,7 +35,8 @@ QUIET = {np.add, np.subtract, np.multiply, np.matmul, np.dot, np.vdot, np.transp
 class Named:
     """What a reader sees of a traced `program`: it is tidied, its state has paths, and its Vars have names."""
 
-    def __init__(self, trace, program: Program):
+    def __init__(self, trace):
+        program = trace.program
         self.program, cotangents = readable(program, cotangents_of(trace))
         paths = [slot.path for slot in trace.slots]
         book = Book(self.program, paths, cotangents)
