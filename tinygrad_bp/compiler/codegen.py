@@ -14,7 +14,8 @@ import numpy as np
 
 from ..primitive import Primitive
 from .arena import joint_update
-from .places import Places, is_elementwise, is_product, is_view
+from .nans import telling
+from .places import Places, is_elementwise, is_product, is_scatter, is_view
 from .program import Program, Var, flat
 
 OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
@@ -129,16 +130,18 @@ class Linker:
         """Lines that give up if there is a NaN in what is about to be returned or written."""
         last = [call for call in self.program.calls if call.out in commits]
         found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(self.program.outputs())
-        for v in found:
-            if (
-                v in commits
-                or v.dtype.kind not in "fc"
-                or v in self.program.state
-                or v in self.program.inputs
-            ):
-                continue
-            total = f"{self._function(np.add.reduce)}({self._expression(v)}, None)"
-            self.lines.append(f"if {self._function(np.isnan)}({total}): return None")
+        known = {*commits, *self.program.state, *self.program.inputs}
+        floats = [v for v in found if v.dtype.kind in "fc" and v not in known]
+        for v in telling(self.program, floats):
+            total = self._expression(v)
+            if v.is_array:
+                flat = self._flat(self.fixed.get(v))
+                total = (
+                    f"{self._function(np.add.reduce)}({total}, None)"
+                    if flat is None
+                    else self._dot(flat, flat)
+                )
+            self.lines += [f"total = {total}", "if total != total: return None"]
 
     # ---- one call --------------------------------------------------------------------------------------
 
@@ -163,6 +166,12 @@ class Linker:
             reduce = self._function(REDUCTIONS[call.function].reduce)
             axis, keep = call.kwargs.get("axis"), call.kwargs.get("keepdims", False)
             self.lines.append(f"{reduce}({arguments[0]}, {axis!r}, None, {self._word(out)}, {bool(keep)})")
+        elif is_scatter(call):
+            out = self.places.buffer(n, call)
+            self.lines += [
+                f"{self._name('fill', out.fill)}(0)",
+                f"{self._word(call.out)}[{arguments[1]}] = {arguments[0]}",
+            ]
         elif call.function in (np.copy, np.ndarray.astype):
             self.places.buffer(n, call)
             self.lines.append(f"{self._function(np.copyto)}({self._word(out)}, {arguments[0]}, 'unsafe')")
@@ -193,10 +202,13 @@ class Linker:
         return a if type(a) is str else self._name("b", a) if type(a) is np.ndarray else self._word(a)
 
     def _number(self, call, arguments):
-        """The words of a call that gives a number, in the quickest way to make it; None for others."""
+        """The words of a call that gives a number or a view, in the quickest way to make it; None for others."""
+        if call.function is np.transpose and len(arguments) == 1 and not call.kwargs:
+            return f"{arguments[0]}.T"
+        if call.function is np.reshape and len(arguments) == 2 and not call.kwargs:
+            return f"{arguments[0]}.reshape({arguments[1]})"
         if call.function is np.vdot and self._flat_views(call):
-            left, right = (self._name("b", view) for view in self._flat_views(call))
-            return f"{left}.dot({right})"
+            return self._dot(*self._flat_views(call))
         if call.function is np.mean and self._whole(call):
             count = self._name("k", call.out.dtype.type(math.prod(call.args[0].shape)))
             return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
@@ -230,12 +242,19 @@ class Linker:
     def _flat_views(self, call):
         """Both real operands of a vdot as flat views of their buffers, or None."""
         arrays: list[Any] = [self.fixed.get(a) for a in call.args if type(a) is Var]
-        if len(arrays) != 2 or any(a is None or a.dtype.kind != "f" for a in arrays):
+        if len(arrays) != 2 or any(self._flat(a) is None for a in arrays):
             return None
-        for way in (lambda a: a, np.transpose):
-            if all(way(a).flags.c_contiguous for a in arrays):
-                return [way(a).reshape(-1) for a in arrays]
-        return None
+        alike = arrays[0].flags.c_contiguous == arrays[1].flags.c_contiguous
+        return [self._flat(a) for a in arrays] if alike else None
+
+    def _flat(self, array):
+        """A flat view of a real array without gaps, in the order of its memory, or None."""
+        if array is None or array.dtype.char not in "fd" or not array.flags.forc:
+            return None
+        return (array if array.flags.c_contiguous else array.T).reshape(-1)
+
+    def _dot(self, left, right):
+        return f"{self._name('dot', left.dot)}({self._name('b', right)})"
 
     # ---- words -----------------------------------------------------------------------------------------
 

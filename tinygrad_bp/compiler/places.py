@@ -11,10 +11,13 @@ import operator
 
 import numpy as np
 
+from ..ops.indexing import names_once, scatter
 from .program import Call, Program, Var
 
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
+SHORT = 64
+"""Numbers in a row up to which starting on it costs more than what is done there."""
 VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
                    np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
 
@@ -46,6 +49,19 @@ def is_product(call: Call) -> bool:
         )
         and call.out.dtype.char in "fdFD"
     )
+
+
+def is_scatter(call: Call) -> bool:
+    """Does it put numbers into zeros, no two into one place?"""
+    if call.function is not scatter:
+        return False
+    index = call.args[1]
+    parts = index if isinstance(index, tuple) else (index,)
+    lists = all(type(v) in (Var, np.ndarray) and len(v.shape) == 1 and v.dtype.kind in "iu" for v in parts)
+    if not lists or len({v.shape for v in parts}) != 1:
+        return names_once(index)
+    known = [v for v in parts if type(v) is np.ndarray]  # one that never comes back keeps all apart
+    return any(v.min(initial=0) >= 0 and np.unique(v).size == v.size for v in known)
 
 
 def aligned(count: int) -> np.ndarray:
@@ -145,8 +161,9 @@ class Places:
 def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
     """The matrices that are kept transposed in memory.
 
-    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ. What is elementwise around it goes with
-    it, unless something there is given, or made by what writes one way round only.
+    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ, and so is the largest of each of many short
+    rows. What is elementwise around it goes with it, unless something there is given, or made by what
+    writes one way round only.
     """
     made = {call.out: call for call in program.calls if not call.several}
     alike: dict[Var, list[Var]] = {}
@@ -155,17 +172,27 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
             around = [v for v in (*call.inputs(), call.out) if v.shape == call.out.shape]
             for v in around:
                 alike.setdefault(v, []).extend(around)
+    products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
     found: set[Var] = set()
-    for call in program.calls:
-        if is_product(call) and call.out not in found and _quicker_turned(call, made, fixed):
-            group, new = {call.out}, [call.out]
-            while new:
-                fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
-                new = list(dict.fromkeys(fresh))
-                group.update(new)
-            free = all(v in made and (is_elementwise(made[v]) or is_product(made[v])) for v in group)
-            found |= group if free else {call.out}
+    for start in (*products, *(call.args[0] for call in program.calls if _of_short_rows(call))):
+        group, new = {start}, [start]
+        while new and start not in found:
+            fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
+            new = list(dict.fromkeys(fresh))
+            group.update(new)
+        free = all(
+            v in made and (is_elementwise(made[v]) or is_product(made[v]) or is_scatter(made[v]))
+            for v in group
+        )
+        found |= group if free else group & set(products)
     return found
+
+
+def _of_short_rows(call):
+    """Is it the largest or least of each row of a matrix of many short rows?"""
+    v = call.args[0] if call.function in (np.max, np.min) and len(call.args) == 1 else None
+    short = type(v) is Var and len(v.shape) == 2 and v.shape[1] <= SHORT and v.shape[0] > 2 * v.shape[1]
+    return short and call.kwargs.get("axis") in (1, -1)
 
 
 def _quicker_turned(call, made, fixed):

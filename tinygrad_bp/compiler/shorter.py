@@ -3,11 +3,13 @@
 Read `passes.py` next.
 """
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..ops.reduction import spread
 from ..primitive import Primitive
 from .program import Call, Program, Var, flat, mapped
 from .tracer import Tracer, Untraceable
@@ -164,7 +166,7 @@ def straight(program: Program) -> Program:
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     turned: dict[Var, Var] = {}
-    spread: dict[Var, Var] = {}
+    wide: dict[Var, Var] = {}
     for call in program.calls:
         call = call.replaced(new)
         x: Any = call.args[0] if call.args else None
@@ -176,14 +178,24 @@ def straight(program: Program) -> Program:
         elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
             new[call.out] = x
             continue
-        elif call.function is np.broadcast_to and type(x) is Var and x.is_array:
-            spread[call.out] = x
+        elif _only_spreads(call, x):
+            wide[call.out] = wide.get(x, x)
         elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
-            full = [type(v) is Var and v not in spread and v.shape == call.out.shape for v in call.args]
+            full = [type(v) is Var and v not in wide and v.shape == call.out.shape for v in call.args]
             if any(full):  # NumPy broadcasts the other one by itself
-                call = call.replaced({v: spread[v] for v in call.inputs() if v in spread})
+                call = call.replaced({v: wide[v] for v in call.inputs() if v in wide})
         calls.append(call)
     return dead_code(renamed(replace(program, calls=calls), new))
+
+
+def _only_spreads(call, x):
+    """Is it x as often as a shape is wide, or with axes of length 1 before its own?"""
+    if type(x) is not Var or not x.is_array or len(call.args) > 2:
+        return False
+    longer = call.function is np.reshape and math.prod(call.out.shape[: -len(x.shape)]) == 1
+    return call.function in (np.broadcast_to, spread) or (
+        longer and call.out.shape[-len(x.shape) :] == x.shape
+    )
 
 
 def new_var(like, shape):
