@@ -15,7 +15,7 @@ import numpy as np
 from ..primitive import Primitive
 from .arena import joint_update
 from .nans import telling
-from .places import Places, is_elementwise, is_product, is_scatter, is_view
+from .places import Places, is_elementwise, is_product, is_scatter, is_view, lender
 from .program import Program, Var, flat
 
 OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
@@ -27,13 +27,14 @@ class Linked:
     """A program made into a function: `run(*inputs)`, its text, and the bytes of its buffers.
 
     `run` gives [results], [new values of the state numbered in `scalars`]; or None where an invalid
-    value was computed, before anything is written.
+    value was computed, before anything is written. `fresh`: the numbers of results that are in no buffer.
     """
 
     run: Callable
     text: str
     peak: int
     scalars: list[int]
+    fresh: set[int]
 
 
 class Linker:
@@ -55,6 +56,7 @@ class Linker:
         inputs = [f"i{n}" for n in range(len(given))]
         self.word.update(zip(given, inputs))
         commits = self._commits()
+        self.fresh = self._fresh()
         states = {
             call: self.program.state[commits[call.out]] for call in self.program.calls if call.out in commits
         }
@@ -69,7 +71,18 @@ class Linker:
         parameters = [*inputs, *(f"{name}={name}" for name in self.names)]
         text = f"def run({', '.join(parameters)}):\n    {body}\n"
         exec(text, self.names)
-        return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars])
+        fresh = {n for n, v in enumerate(self.program.results) if v in self.fresh}
+        return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars], fresh)
+
+    def _fresh(self):
+        """Results that are computed into new arrays, which need not be copied before they are given away."""
+        results, sees = self.program.results, {u for u in self.base.values()}
+        calls = [call for call in self.program.calls if is_elementwise(call) or is_product(call)]
+        own = {
+            call.out for call in calls if call.out.is_array and not call.several and 0 not in call.out.shape
+        }
+        kept = {v for _, v in self.program.writes if type(v) is Var}
+        return {v for v in own - self.places.turned - sees - kept if results.count(v) == 1}
 
     # ---- state -----------------------------------------------------------------------------------------
 
@@ -157,8 +170,7 @@ class Linker:
         elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
         elif is_elementwise(call):
-            self.places.buffer(n, call, reuse=True)
-            self.lines.append(self._into(call, self._word(out)))
+            self.lines.append(self._into(call, self._destination(n, call, reuse=True)))
         elif is_product(call):
             self._product(n, call)
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
@@ -181,13 +193,26 @@ class Linker:
 
     def _product(self, n, call):
         """left.dot(right, out); the other way round, all three transposed, if that is how they lie in memory."""
-        out, (left, right) = self.places.buffer(n, call), call.args
-        if not out.flags.c_contiguous or (len(left.shape) == 1 and self._lies_turned(right)):
-            out, left, right = out.T, self._transposed(right), self._transposed(left)
+        words, (left, right) = self._destination(n, call), call.args
+        out = self.fixed.get(call.out)
+        turned = out is not None and not out.flags.c_contiguous
+        if turned or (len(left.shape) == 1 and self._lies_turned(right)):
+            words = self._name("b", out.T) if turned else words
+            left, right = self._transposed(right), self._transposed(left)
         else:
             left, right = (self.fixed.get(a, a) if type(a) is Var else a for a in (left, right))
         dot = self._name("dot", left.dot) if type(left) is np.ndarray else f"{self._array(left)}.dot"
-        self.lines.append(f"{dot}({self._array(right)}, {self._name('b', out)})")
+        self.lines.append(f"{dot}({self._array(right)}, {words})")
+
+    def _destination(self, n, call, reuse=False):
+        """The words for the array that the n-th call writes into."""
+        if call.out not in self.fresh:
+            self.places.buffer(n, call, reuse)
+        else:
+            self.word[call.out] = f"v{len(self.word)}"
+            lend = self._name("lend", lender(call.out.shape, call.out.dtype))
+            self.lines.append(f"{self.word[call.out]} = {lend}()")
+        return self._word(call.out)
 
     def _lies_turned(self, a):
         known = self.fixed.get(a) if type(a) is Var else a

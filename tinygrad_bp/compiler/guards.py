@@ -106,7 +106,10 @@ def quick(replay, lock, stats) -> Callable[[tuple], Any]:
     given = ", ".join(
         [name(replay.linked.run), *inputs, *(f"i{n}" for n in range(len(inputs), len(inputs) + len(live)))]
     )
-    missed, result = f"return {name(MISSED)}", f"{name(trace.returned)}(found[0])"
+    missed, result = (
+        f"return {name(MISSED)}",
+        f"{name(trace.returned)}(found[0], {name(replay.linked.fresh)})",
+    )
     if trace.alone and not program.results[0].is_array:
         result = f"{name(Tensor._of)}(found[0][0], None)"
     lines = [

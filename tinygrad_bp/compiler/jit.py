@@ -89,7 +89,7 @@ class Compiled:
                 return self.step(*args, **kwargs)
             self.stats["replays"] += 1
             self._quick = self._quickly(replay, args, kwargs)
-            return replay.trace.returned(found)
+            return replay.trace.returned(found, replay.linked.fresh)
 
     def _quickly(self, replay, args, kwargs):
         """The quick way to replay this program again."""

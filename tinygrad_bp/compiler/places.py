@@ -8,6 +8,8 @@ around a product that is quicker the other way round is kept that way, too. Read
 
 import math
 import operator
+from collections.abc import Callable
+from sys import getrefcount
 
 import numpy as np
 
@@ -69,6 +71,29 @@ def aligned(count: int) -> np.ndarray:
     raw = np.empty(count + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + count]
+
+
+def lender(shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], np.ndarray]:
+    """A function that gives a new array each time; the last one again, if nobody holds it or a view of it any more."""
+    last = [np.empty(shape, dtype)]  # it owns its memory, so that its views hold it
+
+    def lend():
+        array = last[0]
+        if getrefcount(array) > _ALONE:
+            array = last[0] = np.empty(shape, dtype)
+        return array
+
+    return lend
+
+
+def _alone():
+    """How many references `lend` sees to an array that is in its list alone."""
+    last = [np.empty(1)]
+    array = last[0]
+    return getrefcount(array)
+
+
+_ALONE = _alone()
 
 
 class Places:

@@ -133,28 +133,51 @@ def renamed(program, new):
 
 
 def transposes(program: Program) -> Program:
-    """With a product of matrices that is only read transposed, (a b)ᵀ, as bᵀ aᵀ: then its rows lie in memory as read."""
+    """With a product of matrices that is only read transposed, (a b)ᵀ, as bᵀ aᵀ: then its rows lie in memory as read.
+
+    So with a sum of two such products, (p + q)ᵀ, as pᵀ + qᵀ.
+    """
+    return _read_as_made(_read_as_made(program, _is_sum_of_products, 1), _is_product_of_matrices, -1)
+
+
+def _read_as_made(program, fits, order):
+    """With transposed arguments, in this order, for the transposes of a result that is only read so."""
     uses: dict[Var, list] = {v: [None] for v in program.outputs()}
+    made = {call.out: call for call in program.calls}
     for call in program.calls:
         for v in call.inputs():
             uses.setdefault(v, []).append(call)
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
+        fitting = all(use is not None and _is_transpose(use) for use in uses.get(call.out, [None]))
+        fitting = fitting and not call.kwargs and len(call.out.shape) == 2 and fits(call, made, uses)
         call = call.replaced(new)
-        product = call.function in (np.dot, np.matmul) and len(call.args) == 2 and len(call.out.shape) == 2
-        matrices = (
-            product and all(type(v) is Var and len(v.shape) == 2 for v in call.args) and not call.kwargs
-        )
-        if matrices and all(use is not None and _is_transpose(use) for use in uses.get(call.out, [None])):
-            turns = [Call(np.transpose, (v,), {}, (new_var(v, v.shape[::-1]),)) for v in call.args[::-1]]
+        if fitting:
+            turned = []
+            for v in call.args[::order]:
+                if v in made and _is_transpose(made[v]):
+                    turned.append(new.get(made[v].args[0], made[v].args[0]))
+                    continue
+                turned.append(new_var(v, v.shape[::-1]))
+                calls.append(Call(np.transpose, (v,), {}, (turned[-1],)))
             result = new_var(call.out, call.out.shape[::-1])
-            calls += [*turns, Call(call.function, tuple(t.out for t in turns), {}, (result,))]
+            calls.append(Call(call.function, tuple(turned), {}, (result,)))
             new.update((use.out, result) for use in uses[call.out])
-            continue
-        if call.out not in new:
+        elif call.out not in new:
             calls.append(call)
     return renamed(replace(program, calls=calls), new)
+
+
+def _is_product_of_matrices(call, made, uses):
+    matrices = len(call.args) == 2 and all(type(v) is Var and len(v.shape) == 2 for v in call.args)
+    return call.function in (np.dot, np.matmul) and matrices
+
+
+def _is_sum_of_products(call, made, uses):
+    parts = [made.get(v) for v in call.args if type(v) is Var and len(uses[v]) == 1]
+    known = call.function is np.add and len(parts) == 2 and None not in parts
+    return known and all(_is_transpose(p) or _is_product_of_matrices(p, made, uses) for p in parts)
 
 
 def _is_transpose(call):

@@ -146,15 +146,14 @@ class Trace:
         self.value = self.returned(self.traced_values)
         self._leaves = [(traced, tensor, None if traced else leaf) for traced, tensor, leaf in self._leaves]
 
-    def returned(self, values):
-        """The step's result, around these values of its traced parts, which are copied."""
+    def returned(self, values, fresh=frozenset()):
+        """The step's result, around these values of its traced parts, copied but for those numbered in `fresh`."""
+        copies = (v.copy() if type(v) is np.ndarray and n not in fresh else v for n, v in enumerate(values))
         if self.alone:
-            (v,) = values
-            return Tensor._of(v.copy() if type(v) is np.ndarray else v, None)
-        fresh = (v.copy() if type(v) is np.ndarray else v for v in values)
+            return Tensor._of(next(copies), None)
         return self._rebuild(
             [
-                (Tensor._of(next(fresh), None) if tensor else next(fresh)) if traced else leaf
+                (Tensor._of(next(copies), None) if tensor else next(copies)) if traced else leaf
                 for traced, tensor, leaf in self._leaves
             ]
         )
