@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from .program import Call, Program, Var
-from .shorter import common, dead_code, folded, inlined, new_var, renamed, sample, straight, transposes
+from .shorter import (
+    common,
+    dead_code,
+    folded,
+    inlined,
+    new_var,
+    renamed,
+    rewritten,
+    sample,
+    straight,
+    transposes,
+)
 
 SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
@@ -18,15 +29,14 @@ SMALL = 1024
 
 def scalars(program: Program) -> Program:
     """With Python numbers in ufuncs as arrays of the result's dtype, which NumPy takes twice as quickly."""
-    calls = []
-    for call in program.calls:
-        if type(call.function) is np.ufunc and call.out.is_array and call.inputs():
-            dtypes = {v.dtype for v in call.inputs()}
-            if dtypes == {call.out.dtype} and call.out.dtype.kind == "f" and call.function is not np.power:
-                args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
-                call = Call(call.function, args, call.kwargs, call.outs)
-        calls.append(call)
-    return replace(program, calls=calls)
+
+    def rule(call):
+        if type(call.function) is not np.ufunc or call.function is np.power or not _floats(call):
+            return call
+        args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
+        return Call(call.function, args, call.kwargs, call.outs)
+
+    return rewritten(program, rule)
 
 
 def _is_number(x):
@@ -34,27 +44,37 @@ def _is_number(x):
 
 
 def products(program: Program) -> Program:
-    """With sums over an axis of a matrix as a product with ones."""
-    calls = []
-    for call in program.calls:
+    """With sums over an axis of a matrix, and sums and means of squares, as products."""
+    made = {call.out: call for call in program.calls if not call.several}
+
+    def rule(call):
         v: Any = call.args[0] if call.args else None
-        is_sum = call.function in (np.sum, np.add.reduce) and type(v) is Var and len(v.shape) == 2
-        axis = call.kwargs.get("axis", call.args[1] if len(call.args) > 1 else None)
-        if (
-            is_sum
-            and v.dtype.char in "fd"
-            and v.dtype == call.out.dtype
-            and axis in (0, 1, -1, (0,), (1,), (-1,))
-        ):
-            call = _with_ones(call, v, axis in (0, (0,))) or call
-        calls.append(call)
-    return replace(program, calls=calls)
+        summing = call.function in (np.sum, np.add.reduce, np.mean) and type(v) is Var
+        if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 1:
+            return call
+        if not call.out.is_array and v in made and made[v].function is np.square and not call.kwargs:
+            return _of_squares(call, made[v].args[0])
+        return (_with_ones(call, v) if len(v.shape) == 2 and call.function is not np.mean else None) or call
+
+    return dead_code(rewritten(program, rule))
 
 
-def _with_ones(call, v, down):
-    """The sum of v's columns, or rows, as a product; None where that is none."""
-    keep = bool(call.kwargs.get("keepdims"))
-    if set(call.kwargs) - {"axis", "keepdims"} or (keep and down):
+def _of_squares(call, x):
+    """Σ x², or its mean, as x · x."""
+    if call.function is not np.mean:
+        return Call(np.vdot, (x, x), {}, call.outs)
+    total = Var(call.out.number, sample(call.out))
+    count = call.out.dtype.type(math.prod(x.shape))
+    calls = [Call(np.vdot, (x, x), {}, (total,)), Call(np.true_divide, (total, count), {}, call.outs)]
+    return calls, None
+
+
+def _with_ones(call, v):
+    """The sum of v's columns, or rows, as a product with ones; None where that is none."""
+    axis, keep = call.kwargs.get("axis"), bool(call.kwargs.get("keepdims"))
+    axis = axis[0] if type(axis) is tuple and len(axis) == 1 else axis
+    down = axis == 0
+    if set(call.kwargs) - {"axis", "keepdims"} or axis not in (0, 1, -1) or (keep and down):
         return None
     if down:
         return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
@@ -66,26 +86,18 @@ def relus(program: Program) -> Program:
     """With max(x, 0) as x · (x > 0) if backward asks for that mask anyway: np.maximum is slower than both."""
     made = {call.out: call for call in program.calls if not call.several}
     wanted = {call.args[0] for call in program.calls if _compares_with_0(call, np.greater)}
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
     mask: dict[Var, Var] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        if (
-            call.out in wanted
-            and _compares_with_0(call, np.maximum)
-            and _floats(call)
-            and call.args[0] in made
-        ):
-            x = call.args[0]
+
+    def rule(call):
+        x: Any = call.args[0] if call.args else None
+        largest = _compares_with_0(call, np.maximum) and _floats(call)
+        if largest and call.out in wanted and x in made:
             mask[call.out] = Var(call.out.number, np.broadcast_to(np.True_, x.shape))
-            calls.append(Call(np.greater, (x, 0), {}, (mask[call.out],)))
-            call = Call(np.multiply, (x, mask[call.out]), {}, call.outs)
-        elif _compares_with_0(call, np.greater) and call.args[0] in mask:
-            new[call.out] = mask[call.args[0]]
-            continue
-        calls.append(call)
-    return renamed(replace(program, calls=calls), new)
+            positive = Call(np.greater, (x, 0), {}, (mask[call.out],))
+            return [positive, Call(np.multiply, (x, mask[call.out]), {}, call.outs)], None
+        return ([], mask[x]) if _compares_with_0(call, np.greater) and x in mask else call
+
+    return rewritten(program, rule)
 
 
 def _compares_with_0(call, function):
@@ -213,34 +225,36 @@ def _with_rates(program, factor, ends):
 
 def masks(program: Program) -> Program:
     """With products of floats and truth values as products of floats, which NumPy has quick loops for."""
-    calls: list[Call] = []
     floats: dict[Var, Var] = {}
-    for call in program.calls:
-        if call.function is np.multiply and len(call.args) == 2 and call.out.is_array and not call.kwargs:
-            truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
-            if len(truth) == 1 and call.out.dtype.kind == "f":
-                (v,) = truth
-                if v not in floats:
-                    floats[v] = new_var(call.out, v.shape)
-                    calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
-                if floats[v].dtype == call.out.dtype:
-                    call = call.replaced({v: floats[v]})
-        calls.append(call)
-    return replace(program, calls=calls)
+
+    def rule(call):
+        truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
+        product = call.function is np.multiply and len(call.args) == 2 and not call.kwargs
+        if not product or len(truth) != 1 or not call.out.is_array or call.out.dtype.kind != "f":
+            return call
+        (v,) = truth
+        if v in floats:
+            return call.replaced(floats) if floats[v].dtype == call.out.dtype else call
+        floats[v] = new_var(call.out, v.shape)
+        converted = Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],))
+        return [converted, call.replaced(floats)], None
+
+    return rewritten(program, rule)
 
 
 def biases(program: Program) -> Program:
     """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
-    calls: list[Call] = []
-    for call in program.calls:
+
+    def rule(call):
         z, b = _matrix_and_row(call)
-        if z is not None:
-            row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
-            calls.append(Call(np.reshape, (b, row.shape), {}, (row,)))
-            calls.append(Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,)))
-            call = Call(np.add, (z, rows), {}, call.outs)
-        calls.append(call)
-    return replace(program, calls=calls)
+        if z is None:
+            return call
+        row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
+        flat = Call(np.reshape, (b, row.shape), {}, (row,))
+        product = Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,))
+        return [flat, product, Call(np.add, (z, rows), {}, call.outs)], None
+
+    return rewritten(program, rule)
 
 
 def _matrix_and_row(call):

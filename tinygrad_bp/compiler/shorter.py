@@ -4,6 +4,7 @@ Read `passes.py` next.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,20 +26,27 @@ def dead_code(program: Program) -> Program:
     return replace(program, calls=kept[::-1])
 
 
-def inlined(program: Program) -> Program:
-    """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
+def rewritten(program: Program, rule: Callable) -> Program:
+    """The program with rule(call) in each call's place: a call, or (calls, what its result is from now on)."""
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
-        call = call.replaced(new)
-        inner = spelled_out(call) if isinstance(call.function, Primitive) and not generators(call) else None
-        if inner is None:
-            calls.append(call)
-        else:
-            found, out = inner
-            calls += found
-            new[call.out] = out
+        found = rule(call.replaced(new))
+        more, value = ([found], None) if type(found) is Call else found
+        calls += more
+        if value is not None:
+            new[call.out] = value
     return renamed(replace(program, calls=calls), new)
+
+
+def inlined(program: Program) -> Program:
+    """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
+
+    def rule(call):
+        ours = isinstance(call.function, Primitive) and not generators(call)
+        return (spelled_out(call) if ours else None) or call
+
+    return rewritten(program, rule)
 
 
 def generators(call: Call) -> list:
@@ -70,17 +78,15 @@ def sample(v):
 
 def folded(program: Program) -> Program:
     """With calls on constants alone computed now."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
-    for call in program.calls:
-        call = call.replaced(new)
+
+    def rule(call):
         if call.inputs() or call.several or not _small(call.out):
-            calls.append(call)
-            continue
+            return call
         function = call.function.__wrapped__ if isinstance(call.function, Primitive) else call.function
         with np.errstate(all="ignore"):
-            new[call.out] = function(*call.args, **call.kwargs)
-    return renamed(replace(program, calls=calls), new)
+            return [], function(*call.args, **call.kwargs)
+
+    return rewritten(program, rule)
 
 
 def _small(v):
@@ -186,29 +192,26 @@ def _is_transpose(call):
 
 def straight(program: Program) -> Program:
     """Without transposes of transposes, reshapes to the shape that is there, and broadcasting that comes by itself."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
     turned: dict[Var, Var] = {}
     wide: dict[Var, Var] = {}
-    for call in program.calls:
-        call = call.replaced(new)
+
+    def rule(call):
         x: Any = call.args[0] if call.args else None
         if _is_transpose(call) and type(x) is Var:
             if x in turned:
-                new[call.out] = turned[x]
-                continue
+                return [], turned[x]
             turned[call.out] = x
         elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
-            new[call.out] = x
-            continue
+            return [], x
         elif _only_spreads(call, x):
             wide[call.out] = wide.get(x, x)
         elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
             full = [type(v) is Var and v not in wide and v.shape == call.out.shape for v in call.args]
             if any(full):  # NumPy broadcasts the other one by itself
-                call = call.replaced({v: wide[v] for v in call.inputs() if v in wide})
-        calls.append(call)
-    return dead_code(renamed(replace(program, calls=calls), new))
+                return call.replaced({v: wide[v] for v in call.inputs() if v in wide})
+        return call
+
+    return dead_code(rewritten(program, rule))
 
 
 def _only_spreads(call, x):
