@@ -149,11 +149,8 @@ class Linker:
             total = self._expression(v)
             if v.is_array:
                 flat = self._flat(self.fixed.get(v))
-                total = (
-                    f"{self._function(np.add.reduce)}({total}, None)"
-                    if flat is None
-                    else self._dot(flat, flat)
-                )
+                summed = f"{self._function(np.add.reduce)}({total}, None)"
+                total = summed if flat is None else self._dot(flat, flat)
             self.lines += [f"total = {total}", "if total != total: return None"]
 
     # ---- one call --------------------------------------------------------------------------------------
@@ -239,11 +236,8 @@ class Linker:
             return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
         if call.function in REDUCTIONS and self._whole(call):
             return f"{self._function(REDUCTIONS[call.function].reduce)}({arguments[0]}, None)"
-        if (
-            call.function in OPERATORS
-            and is_elementwise(call)
-            and all(map(_is_scalar, (*call.args, call.out)))
-        ):
+        plain = call.function in OPERATORS and is_elementwise(call)
+        if plain and all(map(_is_scalar, (*call.args, call.out))):
             return f"{arguments[0]} {OPERATORS[call.function]} {arguments[1]}"
         return None
 

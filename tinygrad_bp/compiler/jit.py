@@ -61,9 +61,7 @@ class Compiled:
         """What a call comes to that a quick replay is not known to be right for."""
         ambient = AMBIENT.get()
         if ambient.run is not None or ambient.level or tracing():
-            return self.step(
-                *args, **kwargs
-            )  # a part of what is observed, differentiated or traced around it
+            return self.step(*args, **kwargs)  # a part of what is observed, differentiated, traced around it
         with self._lock:
             arrays: Sequence = args
             key: Any = None
@@ -152,9 +150,8 @@ class Compiled:
         ]
         for ours, eager, name in values:
             tolerance = 1e3 * np.finfo(eager.dtype).eps if eager.dtype.kind in "fc" else 0
-            if not np.allclose(
-                ours, eager, rtol=tolerance, atol=tolerance * np.max(np.abs(eager), initial=0), equal_nan=True
-            ):
+            absolute = tolerance * np.max(np.abs(eager), initial=0)
+            if not np.allclose(ours, eager, rtol=tolerance, atol=absolute, equal_nan=True):
                 raise RuntimeError(
                     message(
                         f"a replay of {self.__name__} came to another value of {name} than an eager call",

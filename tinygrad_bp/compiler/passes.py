@@ -50,9 +50,15 @@ def products(program: Program) -> Program:
     def rule(call):
         v: Any = call.args[0] if call.args else None
         summing = call.function in (np.sum, np.add.reduce, np.mean) and type(v) is Var
-        if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 1:
+        if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 2:
             return call
-        if not call.out.is_array and v in made and made[v].function is np.square and not call.kwargs:
+        if (
+            not call.out.is_array
+            and v in made
+            and made[v].function is np.square
+            and call.args == (v,)
+            and not call.kwargs
+        ):
             return _of_squares(call, made[v].args[0])
         return (_with_ones(call, v) if len(v.shape) == 2 and call.function is not np.mean else None) or call
 
@@ -71,12 +77,13 @@ def _of_squares(call, x):
 
 def _with_ones(call, v):
     """The sum of v's columns, or rows, as a product with ones; None where that is none."""
-    axis, keep = call.kwargs.get("axis"), bool(call.kwargs.get("keepdims"))
+    axis, keep = call.kwargs.get("axis", call.args[-1]), bool(call.kwargs.get("keepdims"))
     axis = axis[0] if type(axis) is tuple and len(axis) == 1 else axis
-    down = axis == 0
-    if set(call.kwargs) - {"axis", "keepdims"} or axis not in (0, 1, -1) or (keep and down):
+    if set(call.kwargs) - {"axis", "keepdims"} or type(axis) is not int or axis not in (0, 1, -1):
         return None
-    if down:
+    if axis == 0 and keep:
+        return None
+    if axis == 0:
         return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
     ones = np.ones((v.shape[1], 1) if keep else v.shape[1], v.dtype)
     return Call(np.dot, (v, ones), {}, call.outs)
@@ -125,20 +132,13 @@ def scaled(program: Program) -> Program:
 
 
 def _floats(call):
-    return (
-        call.out.is_array
-        and call.out.dtype.kind == "f"
-        and {v.dtype for v in call.inputs()} == {call.out.dtype}
-    )
+    dtype = call.out.dtype
+    return call.out.is_array and dtype.kind == "f" and all(v.dtype is dtype for v in call.inputs())
 
 
 def _scale(args):
     for c, x in (args, args[::-1]):
-        if (
-            type(x) is Var
-            and x.is_array
-            and (type(c) in (int, float) or (isinstance(c, (np.ndarray, np.generic)) and c.shape == ()))
-        ):
+        if type(x) is Var and x.is_array and type(c) is not Var and np.ndim(c) == 0:
             return c, x
     return None, None
 
@@ -259,12 +259,7 @@ def biases(program: Program) -> Program:
 
 def _matrix_and_row(call):
     """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
-    if (
-        call.function is np.add
-        and all(type(v) is Var for v in call.args)
-        and not call.kwargs
-        and _floats(call)
-    ):
+    if call.function is np.add and len(call.inputs()) == 2 and not call.kwargs and _floats(call):
         for z, b in (call.args, call.args[::-1]):
             small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
             if small and b.shape == z.shape[1:] and b.is_array:
@@ -283,13 +278,8 @@ def signs(program: Program) -> Program:
             continue
         z, rows = calls[total].args
         product = made.get(rows) if type(rows) is Var else None
-        once = uses.count(rows) == uses.count(call.args[0]) == 1
-        if (
-            once
-            and product is not None
-            and calls[product].function is np.dot
-            and isinstance(calls[product].args[0], np.ndarray)
-        ):
+        once = uses.count(rows) == uses.count(call.args[0]) == 1 and product is not None
+        if once and calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
             c, b = calls[product].args
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)

@@ -97,10 +97,8 @@ class Replay:
                 return True
         except (LookupError, ValueError):
             return False
-        trace = self.trace
-        return all(len(owner) == size for owner, size in trace.sizes) and all(
-            unchanged(slot, value) for slot, value in trace.plain
-        )
+        sizes, plain = self.trace.sizes, self.trace.plain
+        return all(len(owner) == size for owner, size in sizes) and all(unchanged(*known) for known in plain)
 
     def _still_bound(self):
         """`bound`, where a root has views: none of their arrays may be needed by a graph that was kept."""

@@ -24,6 +24,7 @@ from .tracer import Untraceable
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, type)
 OPAQUE = (types.ModuleType, np.random.Generator, np.random.BitGenerator, np.ufunc, type, Primitive)
 NOTHING = (*PLAIN, *OPAQUE, np.ndarray, np.generic, DuckArray)
+ATTRIBUTES = {"data": "_data", "grad": "_node.grad", "cell": "cell_contents"}
 COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, np.ndarray, np.ufunc})
 """The commonest types of NOTHING, which lead nowhere."""
 
@@ -46,21 +47,19 @@ class Slot:
 
     def get(self) -> Any:
         """What stands there now."""
+        if self.kind == "item":
+            return self.owner[self.key]
         if self.kind == "data":
             return self.owner._data
-        if self.kind == "grad":
-            return self.owner._node.grad
-        if self.kind == "class":
-            return vars(self.owner)[self.key]
-        return self.owner.cell_contents if self.kind == "cell" else self.owner[self.key]
+        if self.kind == "cell":
+            return self.owner.cell_contents
+        return self.owner._node.grad if self.kind == "grad" else vars(self.owner)[self.key]
 
     def words(self, name: Callable[[Any], str]) -> str:
         """`get` as an expression; `name` gives a name to what it needs."""
-        if self.kind in ("data", "grad"):
-            return f"{name(self.owner)}.{'_data' if self.kind == 'data' else '_node.grad'}"
-        if self.kind == "class":
-            return f"{name(vars(self.owner))}[{name(self.key)}]"
-        return f"{name(self.owner)}" + (".cell_contents" if self.kind == "cell" else f"[{name(self.key)}]")
+        if self.kind in ATTRIBUTES:
+            return f"{name(self.owner)}.{ATTRIBUTES[self.kind]}"
+        return f"{name(vars(self.owner) if self.kind == 'class' else self.owner)}[{name(self.key)}]"
 
     def put(self, value: Any) -> None:
         """Let it stand there."""

@@ -133,39 +133,31 @@ class Trace:
 
     def _take_results(self, y):
         leaves, self._rebuild = tree.flatten(y)
-        self._leaves = []
-        for leaf in leaves:
-            value = constant(leaf)
-            if type(value) is Tracer:
-                self.program.results.append(value.variable)
-            self._leaves.append((type(value) is Tracer, type(leaf) is Tensor, leaf))
-        self.alone = (
-            y is leaves[0] and len(leaves) == 1 and self._leaves[0][:2] == (True, True) if leaves else False
-        )
-        self.traced_values = [constant(leaf).value for traced, _, leaf in self._leaves if traced]
+        traced = [constant(leaf) for leaf in leaves if type(constant(leaf)) is Tracer]
+        self.program.results = [tracer.variable for tracer in traced]
+        self.traced_values = [tracer.value for tracer in traced]
+        kinds = [(type(constant(leaf)) is Tracer, type(leaf) is Tensor) for leaf in leaves]
+        self.alone = kinds == [(True, True)] and y is leaves[0]
+        self._leaves = [(*kind, None if kind[0] else leaf) for kind, leaf in zip(kinds, leaves)]
         self.value = self.returned(self.traced_values)
-        self._leaves = [(traced, tensor, None if traced else leaf) for traced, tensor, leaf in self._leaves]
 
     def returned(self, values, fresh=frozenset()):
         """The step's result, around these values of its traced parts, copied but for those numbered in `fresh`."""
         copies = (v.copy() if type(v) is np.ndarray and n not in fresh else v for n, v in enumerate(values))
         if self.alone:
             return Tensor._of(next(copies), None)
-        return self._rebuild(
-            [
-                (Tensor._of(next(copies), None) if tensor else next(copies)) if traced else leaf
-                for traced, tensor, leaf in self._leaves
-            ]
-        )
+        leaves = [
+            (next(copies) if traced else leaf, traced and tensor) for traced, tensor, leaf in self._leaves
+        ]
+        return self._rebuild([Tensor._of(value, None) if tensor else value for value, tensor in leaves])
 
     def differs(self, other: "Trace") -> str | None:
         """Why the two do not agree, or None."""
-        plain = [(slot.place, value) for slot, value in self.plain]
-        others = [(slot.place, value) for slot, value in other.plain]
-        if len(plain) != len(others) or any(
-            p != q or not (v is w or (isinstance(v, PLAIN) and v == w))
-            for (p, v), (q, w) in zip(plain, others)
-        ):
+        plain, others = ({slot.place: x for slot, x in trace.plain} for trace in (self, other))
+        same = list(plain) == list(others) and all(
+            v is w or (isinstance(v, PLAIN) and v == w) for v, w in zip(plain.values(), others.values())
+        )
+        if not same:
             return self.unstable or other.unstable or "other values in reach of the step"
         places, now = ([slot.place for slot in trace.slots] for trace in (self, other))
         moved = None if places == now else "other arrays in reach of the step"
@@ -190,16 +182,9 @@ def store(slot: Slot, value: Any) -> None:
         unshare(slot.owner)
         if type(slot.owner._data) is np.ndarray:
             slot.owner._data[...] = value
-        else:
-            slot.put(value)
-    else:
-        slot.put(
-            np.array(value)[()]
-            if isinstance(value, np.generic)
-            else None
-            if value is None
-            else np.array(value)
-        )
+            return
+    own = None if value is None else np.array(value)
+    slot.put(own[()] if isinstance(value, np.generic) else own)
 
 
 class Signature:
