@@ -52,13 +52,8 @@ def products(program: Program) -> Program:
         summing = call.function in (np.sum, np.add.reduce, np.mean) and type(v) is Var
         if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 2:
             return call
-        if (
-            not call.out.is_array
-            and v in made
-            and made[v].function is np.square
-            and call.args == (v,)
-            and not call.kwargs
-        ):
+        squares = v in made and made[v].function is np.square and not call.out.is_array
+        if squares and len(call.args) == 1 and not call.kwargs:
             return _of_squares(call, made[v].args[0])
         return (_with_ones(call, v) if len(v.shape) == 2 and call.function is not np.mean else None) or call
 
@@ -198,9 +193,8 @@ def _ends(call):
 
 def _linear(use, v):
     """Is the call linear in v, whatever else it takes?"""
-    if use.function in (np.dot, np.matmul, np.multiply) or (
-        use.function is np.true_divide and use.args[0] is v
-    ):
+    over = use.function is np.true_divide and use.args[0] is v
+    if over or use.function in (np.dot, np.matmul, np.multiply):
         return _floats(use) and not use.kwargs
     return use.function in (np.transpose, np.reshape, np.sum, np.negative) and v in use.args and _floats(use)
 

@@ -20,6 +20,7 @@ LINE = 64
 """Bytes of a cache line, and of the widest register."""
 SHORT = 64
 """Numbers in a row up to which starting on it costs more than what is done there."""
+BASIC = (int, np.integer, slice, type(...))
 VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
                    np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
 
@@ -28,9 +29,7 @@ def is_view(call: Call) -> bool:
     """May the result share memory with the first argument?"""
     if call.function is operator.getitem:
         parts = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
-        return all(
-            part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts
-        )
+        return all(part is None or isinstance(part, BASIC) for part in parts)
     return call.function in VIEWS
 
 
@@ -43,14 +42,9 @@ def is_product(call: Call) -> bool:
     """Is it a product of two arrays that BLAS makes, into an array?"""
     if call.function not in (np.matmul, np.dot) or len(call.args) != 2 or not call.out.is_array:
         return False
-    lengths = (1, 2) if call.function is np.dot else (2,)
-    return (
-        all(
-            type(v) in (Var, np.ndarray) and len(v.shape) in lengths and v.dtype == call.out.dtype
-            for v in call.args
-        )
-        and call.out.dtype.char in "fdFD"
-    )
+    lengths, dtype = (1, 2) if call.function is np.dot else (2,), call.out.dtype
+    arrays = all(type(v) in (Var, np.ndarray) and len(v.shape) in lengths for v in call.args)
+    return arrays and dtype.char in "fdFD" and all(v.dtype == dtype for v in call.args)
 
 
 def is_scatter(call: Call) -> bool:
@@ -198,6 +192,7 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
             for v in around:
                 alike.setdefault(v, []).extend(around)
     products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
+    free = {v for v, c in made.items() if is_elementwise(c) or is_product(c) or is_scatter(c)}
     found: set[Var] = set()
     for start in (*products, *(call.args[0] for call in program.calls if _of_short_rows(call))):
         group, new = {start}, [start]
@@ -205,11 +200,7 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
             fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
             new = list(dict.fromkeys(fresh))
             group.update(new)
-        free = all(
-            v in made and (is_elementwise(made[v]) or is_product(made[v]) or is_scatter(made[v]))
-            for v in group
-        )
-        found |= group if free else group & set(products)
+        found |= group if group <= free else group & set(products)
     return found
 
 

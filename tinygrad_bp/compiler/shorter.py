@@ -3,7 +3,6 @@
 Read `passes.py` next.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -131,11 +130,8 @@ def renamed(program, new):
             v = new[v]
         return v
 
-    return replace(
-        program,
-        results=[name(v) for v in program.results],
-        writes=[(place, name(v)) for place, v in program.writes],
-    )
+    writes = [(place, name(v)) for place, v in program.writes]
+    return replace(program, results=list(map(name, program.results)), writes=writes)
 
 
 def transposes(program: Program) -> Program:
@@ -218,10 +214,9 @@ def _only_spreads(call, x):
     """Is it x as often as a shape is wide, or with axes of length 1 before its own?"""
     if type(x) is not Var or not x.is_array or len(call.args) > 2:
         return False
-    longer = call.function is np.reshape and math.prod(call.out.shape[: -len(x.shape)]) == 1
-    return call.function in (np.broadcast_to, spread) or (
-        longer and call.out.shape[-len(x.shape) :] == x.shape
-    )
+    lead = len(call.out.shape) - len(x.shape)
+    longer = call.function is np.reshape and call.out.shape == (1,) * lead + x.shape
+    return longer or call.function in (np.broadcast_to, spread)
 
 
 def new_var(like, shape):

@@ -33,9 +33,7 @@ COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, n
 class Slot:
     """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
 
-    kind: (
-        str  # "data" or "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
-    )
+    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
     owner: Any
     key: Any
     path: str

@@ -154,10 +154,9 @@ class Trace:
     def differs(self, other: "Trace") -> str | None:
         """Why the two do not agree, or None."""
         plain, others = ({slot.place: x for slot, x in trace.plain} for trace in (self, other))
-        same = list(plain) == list(others) and all(
-            v is w or (isinstance(v, PLAIN) and v == w) for v, w in zip(plain.values(), others.values())
-        )
-        if not same:
+        pairs = zip(plain.values(), others.values())
+        same = (v is w or (isinstance(v, PLAIN) and v == w) for v, w in pairs)
+        if list(plain) != list(others) or not all(same):
             return self.unstable or other.unstable or "other values in reach of the step"
         places, now = ([slot.place for slot in trace.slots] for trace in (self, other))
         moved = None if places == now else "other arrays in reach of the step"

@@ -119,9 +119,8 @@ class Tracer(DuckArray):
 
 
 def _no_number(name):
-    return refuse(
-        f"a traced value that becomes a Python {name}", "return it from the step, and convert it outside"
-    )
+    do = "return it from the step, and convert it outside"
+    return refuse(f"a traced value that becomes a Python {name}", do)
 
 
 def _number(name):
