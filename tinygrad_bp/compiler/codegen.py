@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
-from .arena import joint_update
+from .arena import commits_of, joint_update, put_off
 from .nans import telling
 from .places import Places, is_elementwise, is_product, is_scatter, is_view, lender
 from .program import Program, Var, flat
@@ -41,7 +41,10 @@ class Linker:
     """Gives every call its line. `flags`: a list that has something in it once an invalid value was computed."""
 
     def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
-        self.program, self.live = program, live
+        self.live, self.commits = live, commits_of(program)
+        self.watched = self._watched(program) if program.looks_for_nan else []
+        self.program, self.late = put_off(program, self.commits, self.watched)
+        program = self.program
         self.names: dict[str, Any] = {"flags": flags}
         self.known: dict[int, str] = {}  # id of a value -> its name
         self.places = Places(program, state)
@@ -55,16 +58,14 @@ class Linker:
         given = [*self.program.inputs, *self.live]
         inputs = [f"i{n}" for n in range(len(given))]
         self.word.update(zip(given, inputs))
-        commits = self._commits()
         self.fresh = self._fresh()
-        states = {
-            call: self.program.state[commits[call.out]] for call in self.program.calls if call.out in commits
-        }
-        self.joint, *self.pieces = joint_update(self.places, {c: self.fixed[v] for c, v in states.items()})
+        changes = [call for call in self.program.calls if call.out in self.commits]
+        states = {call: self.fixed[self.program.state[self.commits[call.out]]] for call in changes}
+        self.joint, *self.pieces = joint_update(self.places, states)
         for n, call in enumerate(self.program.calls):
-            if call.out not in commits:
+            if call.out not in self.commits and call not in self.late.values():
                 self._call(n, call)
-        self._commit_all(commits)
+        self._commit_all(self.commits)
         results = ", ".join(self.results)
         scalars = ", ".join(words for _, words in self.scalars)
         body = "\n    ".join([*self.lines, f"return [{results}], [{scalars}]"])
@@ -78,34 +79,17 @@ class Linker:
         """Results that are computed into new arrays, which need not be copied before they are given away."""
         results, sees = self.program.results, {u for u in self.base.values()}
         calls = [call for call in self.program.calls if is_elementwise(call) or is_product(call)]
-        own = {
-            call.out for call in calls if call.out.is_array and not call.several and 0 not in call.out.shape
-        }
+        own = {c.out for c in calls if c.out.is_array and not c.several and 0 not in c.out.shape}
         kept = {v for _, v in self.program.writes if type(v) is Var}
         return {v for v in own - self.places.turned - sees - kept if results.count(v) == 1}
 
     # ---- state -----------------------------------------------------------------------------------------
 
-    def _commits(self):
-        """New state -> its place, for values that may be computed right into it, after all else has run."""
-        commits = {}
-        made = {call.out: call for call in self.program.calls if not call.several}
-        used = [v for call in self.program.calls for v in call.inputs()]
-        for place, v in self.program.writes:
-            old = self.program.state[place] if isinstance(place, int) else None
-            call = made.get(v)
-            if old is None or call is None or type(call.function) is not np.ufunc or not v.is_array:
-                continue
-            alone = used.count(v) == 0 and v not in self.program.results and v not in commits
-            if alone and call.function.nin and (v.shape, v.dtype) == (old.shape, old.dtype):
-                commits[v] = place
-        return commits
-
     def _commit_all(self, commits):
         """The lines that write to the state: after all that reads it, and after all that may give up."""
         self.lines.append("if flags: return None")
         if self.program.looks_for_nan:
-            self._look_for_nan(commits)
+            self._look_for_nan()
         written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
         in_place, later = [], []
         for n, call in enumerate(self.program.calls):
@@ -116,7 +100,7 @@ class Linker:
                 self._call(n, call)  # it needs another place's old value
                 later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
-                in_place.append((call, self._name("b", self.fixed[old])))
+                in_place.append((n, call, self._name("b", self.fixed[old])))
         if self.joint:
             all_old, all_new = (self._name("b", piece) for piece in self.pieces)
             later.append(f"{self._function(np.subtract)}({all_old}, {all_new}, {all_old})")
@@ -127,7 +111,12 @@ class Linker:
                 self.scalars.append((place, self._kept(v, written)))
             elif v not in commits:
                 later.append(f"{self._name('b', self.fixed[state])}[...] = {self._kept(v, written)}")
-        self.lines += [*(self._into(call, place) for call, place in in_place), *later]
+        for n, call, place in in_place:
+            if call in self.late:
+                self._call(n - 1, self.late[call])
+            self.lines.append(self._into(call, place))
+            self.places.release(n, call)
+        self.lines += later
 
     def _kept(self, v, written):
         """The words for a value; for an old one of state that is written to, those of a copy made before."""
@@ -139,13 +128,16 @@ class Linker:
         self.lines.append(f"{kept} = {words}.copy()")
         return kept
 
-    def _look_for_nan(self, commits):
-        """Lines that give up if there is a NaN in what is about to be returned or written."""
-        last = [call for call in self.program.calls if call.out in commits]
-        found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(self.program.outputs())
-        known = {*commits, *self.program.state, *self.program.inputs}
-        floats = [v for v in found if v.dtype.kind in "fc" and v not in known]
-        for v in telling(self.program, floats):
+    def _watched(self, program):
+        """What tells of a NaN in what is about to be returned or written."""
+        last = [call for call in program.calls if call.out in self.commits]
+        found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(program.outputs())
+        known = {*self.commits, *program.state, *program.inputs}
+        return telling(program, [v for v in found if v.dtype.kind in "fc" and v not in known])
+
+    def _look_for_nan(self):
+        """Lines that give up if there is one."""
+        for v in self.watched:
             total = self._expression(v)
             if v.is_array:
                 flat = self._flat(self.fixed.get(v))
@@ -191,7 +183,7 @@ class Linker:
     def _product(self, n, call):
         """left.dot(right, out); the other way round, all three transposed, if that is how they lie in memory."""
         words, (left, right) = self._destination(n, call), call.args
-        out = self.fixed.get(call.out)
+        out: Any = self.fixed.get(call.out)
         turned = out is not None and not out.flags.c_contiguous
         if turned or (len(left.shape) == 1 and self._lies_turned(right)):
             words = self._name("b", out.T) if turned else words

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .places import is_product, is_view
+from .places import is_product, seen_by
 from .program import Program, Var
 
 SPREADING = frozenset({
@@ -25,9 +25,8 @@ def telling(program: Program, values: list[Var]) -> list[Var]:
 
     def told(v, heard):
         """Would a NaN in v be heard of? One that is given does not come from a rule."""
-        while type(v) is Var and v not in heard and v in made and is_view(made[v]):
-            v = made[v].args[0]
-        return type(v) is not Var or v in heard or v not in made
+        whole = seen_by(v, made)
+        return v in heard or type(whole) is not Var or whole in heard or whole not in made
 
     kept = list(values)
     for v in sorted(values, key=lambda v: -math.prod(v.shape)):

@@ -10,18 +10,7 @@ from typing import Any
 import numpy as np
 
 from .program import Call, Program, Var
-from .shorter import (
-    common,
-    dead_code,
-    folded,
-    inlined,
-    new_var,
-    renamed,
-    rewritten,
-    sample,
-    straight,
-    transposes,
-)
+from .shorter import common, dead_code, folded, inlined, new_var, renamed, rewritten, straight, transposes
 
 SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
@@ -64,7 +53,7 @@ def _of_squares(call, x):
     """Σ x², or its mean, as x · x."""
     if call.function is not np.mean:
         return Call(np.vdot, (x, x), {}, call.outs)
-    total = Var(call.out.number, sample(call.out))
+    total = new_var(call.out)
     count = call.out.dtype.type(math.prod(x.shape))
     calls = [Call(np.vdot, (x, x), {}, (total,)), Call(np.true_divide, (total, count), {}, call.outs)]
     return calls, None
@@ -74,9 +63,8 @@ def _with_ones(call, v):
     """The sum of v's columns, or rows, as a product with ones; None where that is none."""
     axis, keep = call.kwargs.get("axis", call.args[-1]), bool(call.kwargs.get("keepdims"))
     axis = axis[0] if type(axis) is tuple and len(axis) == 1 else axis
-    if set(call.kwargs) - {"axis", "keepdims"} or type(axis) is not int or axis not in (0, 1, -1):
-        return None
-    if axis == 0 and keep:
+    odd = set(call.kwargs) - {"axis", "keepdims"} or type(axis) is not int
+    if odd or axis not in (0, 1, -1) or (keep and axis == 0):
         return None
     if axis == 0:
         return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
@@ -211,7 +199,7 @@ def _with_rates(program, factor, ends):
         calls.append(call.replaced(new))
         v = call.out
         if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
-            scaled = new_var(v, v.shape) if v.is_array else Var(v.number, sample(v))
+            scaled = new_var(v)
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
     return dead_code(renamed(replace(program, calls=calls), new))
@@ -271,9 +259,9 @@ def signs(program: Program) -> Program:
         if total is None or calls[total].function is not np.add or not _floats(call):
             continue
         z, rows = calls[total].args
-        product = made.get(rows) if type(rows) is Var else None
-        once = uses.count(rows) == uses.count(call.args[0]) == 1 and product is not None
-        if once and calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
+        once = type(rows) is Var and uses.count(rows) == uses.count(call.args[0]) == 1
+        product = made.get(rows, n) if once else n
+        if calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
             c, b = calls[product].args
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)

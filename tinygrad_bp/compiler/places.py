@@ -33,6 +33,13 @@ def is_view(call: Call) -> bool:
     return call.function in VIEWS
 
 
+def seen_by(v, made):
+    """The Var or array whose memory v is a view of, or v."""
+    while type(v) is Var and v in made and is_view(made[v]):
+        v = made[v].args[0]
+    return v
+
+
 def is_elementwise(call: Call) -> bool:
     """Is it a plain call of a ufunc?"""
     return type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs

@@ -128,6 +128,14 @@ def mapped(x, new):
     return x
 
 
+def shrunk(a: np.ndarray) -> np.ndarray:
+    """A constant; in one number's memory, if all of it are the same number."""
+    one = a[(slice(1),) * a.ndim]
+    return (
+        np.broadcast_to(one.copy(), a.shape) if a.size > 64 and a.tobytes() == one.tobytes() * a.size else a
+    )
+
+
 def difference(a: Program, b: Program) -> str | None:
     """Where two traces of one step differ: a call, or a constant that was not the same; None if they agree."""
     if len(a.calls) != len(b.calls):

@@ -204,6 +204,11 @@ def straight(program: Program) -> Program:
         elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
             full = [type(v) is Var and v not in wide and v.shape == call.out.shape for v in call.args]
             if any(full):  # NumPy broadcasts the other one by itself
+                args = [
+                    a.flat[0] if type(a) is np.ndarray and a.size and not any(a.strides) else a
+                    for a in call.args
+                ]
+                call = Call(call.function, tuple(args), call.kwargs, call.outs)
                 return call.replaced({v: wide[v] for v in call.inputs() if v in wide})
         return call
 
@@ -219,6 +224,8 @@ def _only_spreads(call, x):
     return longer or call.function in (np.broadcast_to, spread)
 
 
-def new_var(like, shape):
-    """A new Var, an array of this shape."""
-    return Var(like.number, np.broadcast_to(np.empty((), like.dtype), shape))
+def new_var(like, shape=None):
+    """A new Var like another, or an array of this shape."""
+    if shape is None and not like.is_array:
+        return Var(like.number, sample(like))
+    return Var(like.number, np.broadcast_to(np.empty((), like.dtype), like.shape if shape is None else shape))

@@ -15,7 +15,7 @@ from .. import tree
 from ..tensor import Tensor, constant
 from ..writes import unshare
 from .names import name_arguments, sighted
-from .program import Program, Var, difference
+from .program import Program, Var, difference, shrunk
 from .state import PLAIN, Slot, reachable, unchanged
 from .tracer import Tracer
 
@@ -91,6 +91,8 @@ class Trace:
         number = {slot.place: n for n, slot in enumerate(used)}
         self.slots, program.state = used, [state[place] for place in number]
         program.writes = [(number.get(s.place, s.place), v) for s, v in writes if s.place in written]
+        for call in program.calls:
+            call.args = tuple(shrunk(a) if type(a) is np.ndarray else a for a in call.args)
         owners = {id(slot.owner) for slot in used}
         self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in owners]
 
@@ -182,7 +184,7 @@ def store(slot: Slot, value: Any) -> None:
         if type(slot.owner._data) is np.ndarray:
             slot.owner._data[...] = value
             return
-    own = None if value is None else np.array(value)
+    own: Any = None if value is None else np.array(value)
     slot.put(own[()] if isinstance(value, np.generic) else own)
 
 
