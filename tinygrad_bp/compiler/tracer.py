@@ -23,6 +23,10 @@ STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
 """What depends on shapes and dtypes alone."""
 
 
+ATOMS = frozenset({int, float, bool, np.ndarray, np.float32, np.float64, type(None)})
+NO_VIEWS: dict = {}
+
+
 class Untraceable(TypeError):
     """The step does something on traced values that a flat program cannot do again."""
 
@@ -162,11 +166,15 @@ def _operators():
 def call(function, *args, **kwargs):
     """function(*args, **kwargs) on the values, noted; NotImplemented if a Tensor is to take it."""
     parts: list = []
-    values, variables = _split(args, parts)
+    values, variables = [], []
+    for a in args:
+        value, var = (a, a) if type(a) in ATOMS else _split(a, parts)
+        values.append(value)
+        variables.append(var)
     given, keywords = _split(kwargs, parts) if kwargs else (kwargs, kwargs)
     if kwargs and kwargs.get("out", parts) is None:
         del given["out"], keywords["out"]
-    if any(type(part) is Tensor for part in parts):
+    if Tensor in map(type, parts):
         return NotImplemented
     if "out" in keywords:
         raise refuse(f"{_name(function)} with out=", "use the result")
@@ -177,9 +185,9 @@ def call(function, *args, **kwargs):
         return value
     inputs = [part.variable for part in parts]
     if isinstance(value, (tuple, list)):
-        outs = [program.new(part) for part in value]
-        views = {v: _seen(part, parts) for part, v in zip(value, outs)}
-        program.calls.append(Call(function, variables, keywords, tuple(outs), True, views, inputs))
+        outs = tuple([program.new(part) for part in value])
+        views = {v: seen for part, v in zip(value, outs) if (seen := _seen(part, parts)) is not None}
+        program.calls.append(Call(function, tuple(variables), keywords, outs, True, views, inputs))
         return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
     if not isinstance(value, (np.ndarray, np.generic)):
         raise refuse(
@@ -187,14 +195,15 @@ def call(function, *args, **kwargs):
             "let it be decided outside the step, or use fallback=True",
         )
     out = program.new(value)
-    views = {out: _seen(value, parts)}
-    program.calls.append(Call(function, variables, keywords, (out,), False, views, inputs))
+    seen = _seen(value, parts) if type(value) is np.ndarray else None
+    views = NO_VIEWS if seen is None else {out: seen}
+    program.calls.append(Call(function, tuple(variables), keywords, (out,), False, views, inputs))
     return Tracer(program, value, out)
 
 
 def _seen(value, parts):
     """The Var whose memory the value shares, or None."""
-    if type(value) is not np.ndarray or (value.base is None and all(p.value is not value for p in parts)):
+    if value.base is None and id(value) not in [id(p.value) for p in parts]:
         return None
     arrays = (p for p in parts if type(p.value) is np.ndarray)
     return next((p.variable for p in arrays if np.may_share_memory(value, p.value)), None)
