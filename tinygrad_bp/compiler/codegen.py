@@ -2,7 +2,7 @@
 
 The one idea: since every array has its place (`places.py`), what remains of a step is one line of
 NumPy per call, into a buffer, without Python objects being made: views of buffers and of parameters
-are taken once, and what the lines name are the function's own variables. Read `jit.py` next.
+are taken once, and what the lines name are the globals of the function's own module. Read `jit.py` next.
 """
 
 import math
@@ -69,8 +69,7 @@ class Linker:
         results = ", ".join(self.results)
         scalars = ", ".join(words for _, words in self.scalars)
         body = "\n    ".join([*self.lines, f"return [{results}], [{scalars}]"])
-        parameters = [*inputs, *(f"{name}={name}" for name in self.names)]
-        text = f"def run({', '.join(parameters)}):\n    {body}\n"
+        text = f"def run({', '.join(inputs)}):\n    {body}\n"
         exec(text, self.names)
         fresh = {n for n, v in enumerate(self.program.results) if v in self.fresh}
         return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars], fresh)

@@ -61,14 +61,10 @@ class Questions:
         return self.define("answer()", [f"return {' and '.join(self.tests) or True}"])
 
     def define(self, head: str, lines: list[str]) -> Callable:
-        """A function of these lines, whose names are its own variables."""
-        title, _, given = head[:-1].partition("(")
-        names, parameters = (
-            dict(self.names),
-            ", ".join([given, *(f"{n}={n}" for n in self.names)][not given :]),
-        )
-        exec(f"def {title}({parameters}):\n" + "\n".join(f"    {line}" for line in lines), names)
-        return names[title]
+        """A function of these lines, whose names are its globals."""
+        names = dict(self.names)
+        exec(f"def {head}:\n" + "\n".join(f"    {line}" for line in lines), names)
+        return names[head.partition("(")[0]]
 
 
 class Probe:

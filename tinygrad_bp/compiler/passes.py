@@ -270,7 +270,7 @@ def signs(program: Program) -> Program:
 
 PASSES = (
     inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
-    biases, signs, scalars, dead_code,
+    biases, signs, scalars,
 )  # fmt: skip
 
 

@@ -145,7 +145,8 @@ def difference(a: Program, b: Program) -> str | None:
         )
     same = {x: y for x, y in zip((*a.inputs, *a.state), (*b.inputs, *b.state))}
     for x, y in zip(a.calls, b.calls):
-        if x.function is not y.function or not _alike((x.args, x.kwargs), (y.args, y.kwargs), same):
+        alike = x.function is y.function and _alike(x.args, y.args, same)
+        if not alike or ((x.kwargs or y.kwargs) and not _alike(x.kwargs, y.kwargs, same)):
             return f"{x!r}, then {y!r}"
         same.update(zip(x.outs, y.outs))
     if not _alike((a.results, a.writes), (b.results, b.writes), same):
@@ -154,12 +155,12 @@ def difference(a: Program, b: Program) -> str | None:
 
 
 def _alike(x, y, same):
-    if type(x) is Var or type(y) is Var:
-        return type(x) is Var and same.get(x) is y
+    if type(x) is Var:
+        return same.get(x) is y
     if type(x) is not type(y):
         return False
     if isinstance(x, (tuple, list)):
-        return len(x) == len(y) and all(_alike(p, q, same) for p, q in zip(x, y))
+        return len(x) == len(y) and all([_alike(p, q, same) for p, q in zip(x, y)])
     if isinstance(x, dict):
         return list(x) == list(y) and _alike(tuple(x.values()), tuple(y.values()), same)
     if isinstance(x, slice):

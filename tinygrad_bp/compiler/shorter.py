@@ -30,7 +30,7 @@ def rewritten(program: Program, rule: Callable) -> Program:
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
-        found = rule(call.replaced(new))
+        found = rule(call.replaced(new) if new else call)
         more, value = ([found], None) if type(found) is Call else found
         calls += more
         if value is not None:
@@ -99,7 +99,7 @@ def common(program: Program) -> Program:
     known: dict[Any, Call] = {}
     for call in program.calls:
         call = call.replaced(new)
-        key = _key((call.function, call.args, call.kwargs))
+        key = call.function, _key(call.args), (call.kwargs and _key(call.kwargs)) or None
         if key in known and not generators(call):
             new.update(zip(call.outs, known[key].outs))
         else:
@@ -112,7 +112,7 @@ def _key(x):
     if type(x) is Var:
         return x
     if isinstance(x, (tuple, list)):
-        return (type(x), *map(_key, x))
+        return (type(x), *[v if type(v) is Var else _key(v) for v in x])
     if isinstance(x, dict):
         return tuple((k, _key(v)) for k, v in x.items())
     if isinstance(x, slice):
