@@ -197,6 +197,19 @@ def test_spreading_that_numpy_does_by_itself_is_left_to_it():
     assert [(c.function, c.args[1].shape) for c in program.calls] == [(np.multiply, ())], "one number, 6"
 
 
+def test_a_constant_that_somebody_holds_is_not_copied():
+    class Hidden:
+        __slots__ = ("table",)
+
+    hidden = Hidden()
+    hidden.table = np.ones(100)
+    step = bp.compile(lambda x: x * hidden.table)
+    for n in range(6):
+        hidden.table[...] = n
+        np.testing.assert_array_equal(step(np.ones(100)), np.full(100, float(n)))
+    assert step.stats["replays"] > 2
+
+
 def test_sums_of_squares_are_products():
     for f in (lambda x: np.sum(x**2), lambda x: np.mean(x**2)):
         program = passes.products(traced(f, X))

@@ -7,6 +7,7 @@ variable. So passes may drop, join and reorder calls by looking at names alone. 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -128,12 +129,21 @@ def mapped(x, new):
     return x
 
 
-def shrunk(a: np.ndarray) -> np.ndarray:
-    """A constant; in one number's memory, if all of it are the same number."""
-    one = a[(slice(1),) * a.ndim]
-    return (
-        np.broadcast_to(one.copy(), a.shape) if a.size > 64 and a.tobytes() == one.tobytes() * a.size else a
-    )
+def shrunk(args: tuple) -> tuple:
+    """Constants which nobody else holds in one number's memory, if all of such an array are the same number."""
+    holders, found = _holders(args), list(args)
+    for n, a in enumerate(args):
+        if type(a) is np.ndarray and a.size > 64 and holders[n] == _FRESH:
+            one = a[(slice(1),) * a.ndim].copy()
+            found[n] = np.broadcast_to(one, a.shape) if a.tobytes() == one.tobytes() * a.size else a
+    return tuple(found)
+
+
+def _holders(args):
+    return [getrefcount(a) for a in args]
+
+
+_FRESH = _holders((np.empty(1),))[0]
 
 
 def difference(a: Program, b: Program) -> str | None:

@@ -145,12 +145,8 @@ class _Walk:
     def tensor(self, t, path):
         self.seen[id(t)] = t
         if t._node is not None and t._node.op is not None:
-            raise Untraceable(
-                message(
-                    f"the step reaches a Tensor that was recorded outside of it: {path}",
-                    do="compute it inside, or detach() it",
-                )
-            )
+            what = f"the step reaches a Tensor that was recorded outside of it: {path}"
+            raise Untraceable(message(what, do="compute it inside, or detach() it"))
         self.state.arrays.append(Slot("data", t, None, path))
         if t._node is not None and t._node.grad is not UNRETAINED:
             self.state.arrays.append(Slot("grad", t, None, f"{path}.grad"))

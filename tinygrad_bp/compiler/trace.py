@@ -92,7 +92,7 @@ class Trace:
         self.slots, program.state = used, [state[place] for place in number]
         program.writes = [(number.get(s.place, s.place), v) for s, v in writes if s.place in written]
         for call in program.calls:
-            call.args = tuple(shrunk(a) if type(a) is np.ndarray else a for a in call.args)
+            call.args = shrunk(call.args)
         owners = {id(slot.owner) for slot in used}
         self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in owners]
 
@@ -148,10 +148,8 @@ class Trace:
         copies = (v.copy() if type(v) is np.ndarray and n not in fresh else v for n, v in enumerate(values))
         if self.alone:
             return Tensor._of(next(copies), None)
-        leaves = [
-            (next(copies) if traced else leaf, traced and tensor) for traced, tensor, leaf in self._leaves
-        ]
-        return self._rebuild([Tensor._of(value, None) if tensor else value for value, tensor in leaves])
+        parts = [(next(copies) if traced else x, traced and tensor) for traced, tensor, x in self._leaves]
+        return self._rebuild([Tensor._of(value, None) if tensor else value for value, tensor in parts])
 
     def differs(self, other: "Trace") -> str | None:
         """Why the two do not agree, or None."""

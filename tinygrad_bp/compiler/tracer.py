@@ -75,10 +75,8 @@ class Tracer(DuckArray):
         return call(function, *args, **kwargs)
 
     def __array__(self, dtype=None, copy=None):
-        raise refuse(
-            "a traced value that becomes a plain array",
-            "stay with NumPy's functions on it (np.stack for np.array([a, b]))",
-        )
+        do = "stay with NumPy's functions on it (np.stack for np.array([a, b]))"
+        raise refuse("a traced value that becomes a plain array", do)
 
     def __bool__(self):
         raise refuse("Python control flow that depends on a traced value", "use np.where, or fallback=True")
@@ -190,10 +188,8 @@ def call(function, *args, **kwargs):
         program.calls.append(Call(function, tuple(variables), keywords, outs, True, views, inputs))
         return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
     if not isinstance(value, (np.ndarray, np.generic)):
-        raise refuse(
-            f"{_name(function)}, which gives Python {type(value).__name__} of traced values",
-            "let it be decided outside the step, or use fallback=True",
-        )
+        what = f"{_name(function)}, which gives Python {type(value).__name__} of traced values"
+        raise refuse(what, "let it be decided outside the step, or use fallback=True")
     out = program.new(value)
     seen = _seen(value, parts) if type(value) is np.ndarray else None
     views = NO_VIEWS if seen is None else {out: seen}
