@@ -221,7 +221,7 @@ def compile(
     `step`: any function over Tensors, arrays, Modules and optimizers; what it computes may depend on
     shapes and dtypes, not on values. `fallback`: where it does, run eagerly, with one warning.
     `check`: hold each replay against an eager call. `state`: Modules, optimizers, … that the step reaches
-    in a way that its closure and globals do not show. Results are copies. Raises `Untraceable`.
+    in a way that its closure and globals do not show. No later call changes a result. Raises `Untraceable`.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> square = bp.compile(bp.grad(lambda x: np.sum(x**3)))

@@ -3,7 +3,8 @@
 The one idea: all shapes are known, so each value gets its place before the first replay: the buffer of
 an operand that is not read again, a buffer that has become free, or a new one, which begins where a
 cache line does. Products give an array either way round for the same price, so what is elementwise
-around a product that is quicker the other way round is kept that way, too. Read `codegen.py` next.
+around a product that is quicker the other way round is kept that way, too. A result is computed into an
+array that is lent to the user, and lent again when nobody holds it any more. Read `nans.py` next.
 """
 
 import math
