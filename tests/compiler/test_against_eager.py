@@ -3,7 +3,7 @@
 import copy
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
@@ -70,6 +70,7 @@ def test_twenty_steps_of_any_net(drawn):
         x = rng.normal(size=(batch, sizes[0])).astype(dtype)
         y = rng.uniform(0.1, 0.9, size=(batch, sizes[-1])).astype(dtype)
         expected, found = eager(x, y), compiled(x, y)
+        assume(expected.item() < 1e6)  # a net that diverges compares no numbers
         assert found.dtype == expected.dtype == dtype
         np.testing.assert_allclose(found.data, expected.data, **tolerance)
     assert compiled.stats["replays"] >= 16

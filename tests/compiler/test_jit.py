@@ -1,6 +1,7 @@
 """What a compiled step sees and what it refuses: state, flags, shapes, Python's own decisions."""
 
 import gc
+import itertools
 import threading
 
 import numpy as np
@@ -610,3 +611,22 @@ def test_a_buffer_lives_as_long_as_its_views(view):
     np.testing.assert_allclose(repeat(step, 4, X), bp.grad(f)(X), rtol=1e-12)
     forward = bp.compile(f)
     assert repeat(forward, 4, X) == pytest.approx(f(X), rel=1e-12)
+
+
+def test_two_traces_are_enough_for_gradients_that_are_only_set():
+    net, optimizer, _ = a_net()
+    step = bp.compile(training(net, optimizer))
+    repeat(step, 2, X, Y)
+    assert all(p.grad is None for p in net.parameters()), (
+        "a gradient that the step does not read is not computed"
+    )
+    repeat(step, 3, X, Y)
+    assert (step.stats["traces"], step.stats["replays"]) == (2, 3)
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_the_same_calls_on_other_state_are_no_agreement():
+    tables, names = {"a": np.ones(3), "b": np.full(3, 2.0)}, itertools.cycle("ab")
+    step = bp.compile(lambda x: x * tables[next(names)])
+    with pytest.raises(Untraceable, match="other arrays in reach"):
+        repeat(step, 4, X[:, :3])

@@ -6,15 +6,17 @@ changes are computed into a second such piece, and `w -= η ∂C/∂w` for all i
 lies between them is 0 in both. Read `replay.py` next.
 """
 
+import math
 import sys
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..tensor import Tensor
-from .places import LINE, Places, aligned, is_elementwise, is_product
-from .program import Call, Var
+from .places import LINE, Places, aligned, is_elementwise, is_product, seen_by
+from .program import Call, Program, Var
 
 LARGEST = 1 << 20
 """Bytes of parameters up to which they are put together: beyond that the calls are not what costs."""
@@ -58,6 +60,43 @@ def _is_alone(t):
 
 _probe = Tensor(np.empty(1))
 _ALONE = sys.getrefcount(_probe._handle)
+
+
+def commits_of(program: Program) -> dict[Var, int]:
+    """New state -> its place, for values that may be computed right into it, after all else has run."""
+    commits: dict[Var, int] = {}
+    made = {call.out: call for call in program.calls if not call.several}
+    used = [v for call in program.calls for v in call.inputs()] + program.results
+    for place, v in program.writes:
+        old = program.state[place] if isinstance(place, int) else None
+        call = made.get(v)
+        if old is None or call is None or type(call.function) is not np.ufunc or not v.is_array:
+            continue
+        alone = used.count(v) == 0 and v not in commits
+        if alone and call.function.nin and (v.shape, v.dtype) == (old.shape, old.dtype):
+            commits[v] = place
+    return commits
+
+
+def put_off(
+    program: Program, commits: dict[Var, int], watched: list[Var]
+) -> tuple[Program, dict[Call, Call]]:
+    """The program with changes of large parameters that are products made last, each when it is subtracted.
+
+    So one buffer does for all, and is still in the cache. Also: the call that subtracts -> the product.
+    """
+    made = {call.out: call for call in program.calls if not call.several}
+    uses = [v for call in program.calls for v in call.inputs()] + [*program.outputs(), *watched]
+    size = sum(math.prod(v.shape) * v.dtype.itemsize for v in commits)
+    state, late = {id(v) for v in program.state}, dict[Call, Call]()
+    for call in (made[v] for v in commits if size > LARGEST):
+        source = made.get(call.args[-1]) if type(call.args[-1]) is Var else None
+        if source is not None and is_product(source) and uses.count(source.out) == 1:
+            late |= {call: source} if state.isdisjoint(id(seen_by(v, made)) for v in source.inputs()) else {}
+    first = [call for call in program.calls if call.out not in commits and call not in late.values()]
+    last = sorted(commits, key=lambda v: -math.prod(v.shape))  # the largest needs the largest buffer
+    pairs = [(late.get(made[v]), made[v]) for v in last]
+    return replace(program, calls=first + [call for pair in pairs for call in pair if call]), late
 
 
 def joint_update(places: Places, calls: dict[Call, np.ndarray]) -> tuple[set[Call], np.ndarray, np.ndarray]:

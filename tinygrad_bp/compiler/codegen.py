@@ -2,7 +2,7 @@
 
 The one idea: since every array has its place (`places.py`), what remains of a step is one line of
 NumPy per call, into a buffer, without Python objects being made: views of buffers and of parameters
-are taken once, and what the lines name are the function's own variables. Read `jit.py` next.
+are taken once, and what the lines name are the globals of the function's own module. Read `jit.py` next.
 """
 
 import math
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
-from .arena import joint_update
-from .places import Places, is_elementwise, is_product, is_view
+from .arena import commits_of, joint_update, put_off
+from .nans import telling
+from .places import Places, is_elementwise, is_product, is_scatter, is_view, lender
 from .program import Program, Var, flat
 
 OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/"}
@@ -26,20 +27,24 @@ class Linked:
     """A program made into a function: `run(*inputs)`, its text, and the bytes of its buffers.
 
     `run` gives [results], [new values of the state numbered in `scalars`]; or None where an invalid
-    value was computed, before anything is written.
+    value was computed, before anything is written. `fresh`: the numbers of results that are in no buffer.
     """
 
     run: Callable
     text: str
     peak: int
     scalars: list[int]
+    fresh: set[int]
 
 
 class Linker:
     """Gives every call its line. `flags`: a list that has something in it once an invalid value was computed."""
 
     def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
-        self.program, self.live = program, live
+        self.live, self.commits = live, commits_of(program)
+        self.watched = self._watched(program) if program.looks_for_nan else []
+        self.program, self.late = put_off(program, self.commits, self.watched)
+        program = self.program
         self.names: dict[str, Any] = {"flags": flags}
         self.known: dict[int, str] = {}  # id of a value -> its name
         self.places = Places(program, state)
@@ -53,45 +58,37 @@ class Linker:
         given = [*self.program.inputs, *self.live]
         inputs = [f"i{n}" for n in range(len(given))]
         self.word.update(zip(given, inputs))
-        commits = self._commits()
-        states = {
-            call: self.program.state[commits[call.out]] for call in self.program.calls if call.out in commits
-        }
-        self.joint, *self.pieces = joint_update(self.places, {c: self.fixed[v] for c, v in states.items()})
+        self.fresh = self._fresh()
+        changes = [call for call in self.program.calls if call.out in self.commits]
+        states = {call: self.fixed[self.program.state[self.commits[call.out]]] for call in changes}
+        self.joint, *self.pieces = joint_update(self.places, states)
         for n, call in enumerate(self.program.calls):
-            if call.out not in commits:
+            if call.out not in self.commits and call not in self.late.values():
                 self._call(n, call)
-        self._commit_all(commits)
+        self._commit_all(self.commits)
         results = ", ".join(self.results)
         scalars = ", ".join(words for _, words in self.scalars)
         body = "\n    ".join([*self.lines, f"return [{results}], [{scalars}]"])
-        parameters = [*inputs, *(f"{name}={name}" for name in self.names)]
-        text = f"def run({', '.join(parameters)}):\n    {body}\n"
+        text = f"def run({', '.join(inputs)}):\n    {body}\n"
         exec(text, self.names)
-        return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars])
+        fresh = {n for n, v in enumerate(self.program.results) if v in self.fresh}
+        return Linked(self.names["run"], text, self.places.bytes, [place for place, _ in self.scalars], fresh)
+
+    def _fresh(self):
+        """Results that are computed into new arrays, which need not be copied before they are given away."""
+        results, sees = self.program.results, {u for u in self.base.values()}
+        calls = [call for call in self.program.calls if is_elementwise(call) or is_product(call)]
+        own = {c.out for c in calls if c.out.is_array and not c.several and 0 not in c.out.shape}
+        kept = {v for _, v in self.program.writes if type(v) is Var}
+        return {v for v in own - self.places.turned - sees - kept if results.count(v) == 1}
 
     # ---- state -----------------------------------------------------------------------------------------
-
-    def _commits(self):
-        """New state -> its place, for values that may be computed right into it, after all else has run."""
-        commits = {}
-        made = {call.out: call for call in self.program.calls if not call.several}
-        used = [v for call in self.program.calls for v in call.inputs()]
-        for place, v in self.program.writes:
-            old = self.program.state[place] if isinstance(place, int) else None
-            call = made.get(v)
-            if old is None or call is None or type(call.function) is not np.ufunc or not v.is_array:
-                continue
-            alone = used.count(v) == 0 and v not in self.program.results and v not in commits
-            if alone and call.function.nin and (v.shape, v.dtype) == (old.shape, old.dtype):
-                commits[v] = place
-        return commits
 
     def _commit_all(self, commits):
         """The lines that write to the state: after all that reads it, and after all that may give up."""
         self.lines.append("if flags: return None")
         if self.program.looks_for_nan:
-            self._look_for_nan(commits)
+            self._look_for_nan()
         written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
         in_place, later = [], []
         for n, call in enumerate(self.program.calls):
@@ -102,7 +99,7 @@ class Linker:
                 self._call(n, call)  # it needs another place's old value
                 later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
-                in_place.append((call, self._name("b", self.fixed[old])))
+                in_place.append((n, call, self._name("b", self.fixed[old])))
         if self.joint:
             all_old, all_new = (self._name("b", piece) for piece in self.pieces)
             later.append(f"{self._function(np.subtract)}({all_old}, {all_new}, {all_old})")
@@ -113,7 +110,12 @@ class Linker:
                 self.scalars.append((place, self._kept(v, written)))
             elif v not in commits:
                 later.append(f"{self._name('b', self.fixed[state])}[...] = {self._kept(v, written)}")
-        self.lines += [*(self._into(call, place) for call, place in in_place), *later]
+        for n, call, place in in_place:
+            if call in self.late:
+                self._call(n - 1, self.late[call])
+            self.lines.append(self._into(call, place))
+            self.places.release(n, call)
+        self.lines += later
 
     def _kept(self, v, written):
         """The words for a value; for an old one of state that is written to, those of a copy made before."""
@@ -125,20 +127,22 @@ class Linker:
         self.lines.append(f"{kept} = {words}.copy()")
         return kept
 
-    def _look_for_nan(self, commits):
-        """Lines that give up if there is a NaN in what is about to be returned or written."""
-        last = [call for call in self.program.calls if call.out in commits]
-        found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(self.program.outputs())
-        for v in found:
-            if (
-                v in commits
-                or v.dtype.kind not in "fc"
-                or v in self.program.state
-                or v in self.program.inputs
-            ):
-                continue
-            total = f"{self._function(np.add.reduce)}({self._expression(v)}, None)"
-            self.lines.append(f"if {self._function(np.isnan)}({total}): return None")
+    def _watched(self, program):
+        """What tells of a NaN in what is about to be returned or written."""
+        last = [call for call in program.calls if call.out in self.commits]
+        found = {v: None for call in last for v in call.inputs()} | dict.fromkeys(program.outputs())
+        known = {*self.commits, *program.state, *program.inputs}
+        return telling(program, [v for v in found if v.dtype.kind in "fc" and v not in known])
+
+    def _look_for_nan(self):
+        """Lines that give up if there is one."""
+        for v in self.watched:
+            total = self._expression(v)
+            if v.is_array:
+                flat = self._flat(self.fixed.get(v))
+                summed = f"{self._function(np.add.reduce)}({total}, None)"
+                total = summed if flat is None else self._dot(flat, flat)
+            self.lines += [f"total = {total}", "if total != total: return None"]
 
     # ---- one call --------------------------------------------------------------------------------------
 
@@ -154,8 +158,7 @@ class Linker:
         elif call.several or not out.is_array or 0 in out.shape:
             self._plainly(call, arguments)
         elif is_elementwise(call):
-            self.places.buffer(n, call, reuse=True)
-            self.lines.append(self._into(call, self._word(out)))
+            self.lines.append(self._into(call, self._destination(n, call, reuse=True)))
         elif is_product(call):
             self._product(n, call)
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
@@ -163,6 +166,12 @@ class Linker:
             reduce = self._function(REDUCTIONS[call.function].reduce)
             axis, keep = call.kwargs.get("axis"), call.kwargs.get("keepdims", False)
             self.lines.append(f"{reduce}({arguments[0]}, {axis!r}, None, {self._word(out)}, {bool(keep)})")
+        elif is_scatter(call):
+            out = self.places.buffer(n, call)
+            self.lines += [
+                f"{self._name('fill', out.fill)}(0)",
+                f"{self._word(call.out)}[{arguments[1]}] = {arguments[0]}",
+            ]
         elif call.function in (np.copy, np.ndarray.astype):
             self.places.buffer(n, call)
             self.lines.append(f"{self._function(np.copyto)}({self._word(out)}, {arguments[0]}, 'unsafe')")
@@ -172,13 +181,26 @@ class Linker:
 
     def _product(self, n, call):
         """left.dot(right, out); the other way round, all three transposed, if that is how they lie in memory."""
-        out, (left, right) = self.places.buffer(n, call), call.args
-        if not out.flags.c_contiguous or (len(left.shape) == 1 and self._lies_turned(right)):
-            out, left, right = out.T, self._transposed(right), self._transposed(left)
+        words, (left, right) = self._destination(n, call), call.args
+        out: Any = self.fixed.get(call.out)
+        turned = out is not None and not out.flags.c_contiguous
+        if turned or (len(left.shape) == 1 and self._lies_turned(right)):
+            words = self._name("b", out.T) if turned else words
+            left, right = self._transposed(right), self._transposed(left)
         else:
             left, right = (self.fixed.get(a, a) if type(a) is Var else a for a in (left, right))
         dot = self._name("dot", left.dot) if type(left) is np.ndarray else f"{self._array(left)}.dot"
-        self.lines.append(f"{dot}({self._array(right)}, {self._name('b', out)})")
+        self.lines.append(f"{dot}({self._array(right)}, {words})")
+
+    def _destination(self, n, call, reuse=False):
+        """The words for the array that the n-th call writes into."""
+        if call.out not in self.fresh:
+            self.places.buffer(n, call, reuse)
+        else:
+            self.word[call.out] = f"v{len(self.word)}"
+            lend = self._name("lend", lender(call.out.shape, call.out.dtype))
+            self.lines.append(f"{self.word[call.out]} = {lend}()")
+        return self._word(call.out)
 
     def _lies_turned(self, a):
         known = self.fixed.get(a) if type(a) is Var else a
@@ -193,20 +215,20 @@ class Linker:
         return a if type(a) is str else self._name("b", a) if type(a) is np.ndarray else self._word(a)
 
     def _number(self, call, arguments):
-        """The words of a call that gives a number, in the quickest way to make it; None for others."""
+        """The words of a call that gives a number or a view, in the quickest way to make it; None for others."""
+        if call.function is np.transpose and len(arguments) == 1 and not call.kwargs:
+            return f"{arguments[0]}.T"
+        if call.function is np.reshape and len(arguments) == 2 and not call.kwargs:
+            return f"{arguments[0]}.reshape({arguments[1]})"
         if call.function is np.vdot and self._flat_views(call):
-            left, right = (self._name("b", view) for view in self._flat_views(call))
-            return f"{left}.dot({right})"
+            return self._dot(*self._flat_views(call))
         if call.function is np.mean and self._whole(call):
             count = self._name("k", call.out.dtype.type(math.prod(call.args[0].shape)))
             return f"{self._function(np.add.reduce)}({arguments[0]}, None) / {count}"
         if call.function in REDUCTIONS and self._whole(call):
             return f"{self._function(REDUCTIONS[call.function].reduce)}({arguments[0]}, None)"
-        if (
-            call.function in OPERATORS
-            and is_elementwise(call)
-            and all(map(_is_scalar, (*call.args, call.out)))
-        ):
+        plain = call.function in OPERATORS and is_elementwise(call)
+        if plain and all(map(_is_scalar, (*call.args, call.out))):
             return f"{arguments[0]} {OPERATORS[call.function]} {arguments[1]}"
         return None
 
@@ -230,12 +252,19 @@ class Linker:
     def _flat_views(self, call):
         """Both real operands of a vdot as flat views of their buffers, or None."""
         arrays: list[Any] = [self.fixed.get(a) for a in call.args if type(a) is Var]
-        if len(arrays) != 2 or any(a is None or a.dtype.kind != "f" for a in arrays):
+        if len(arrays) != 2 or any(self._flat(a) is None for a in arrays):
             return None
-        for way in (lambda a: a, np.transpose):
-            if all(way(a).flags.c_contiguous for a in arrays):
-                return [way(a).reshape(-1) for a in arrays]
-        return None
+        alike = arrays[0].flags.c_contiguous == arrays[1].flags.c_contiguous
+        return [self._flat(a) for a in arrays] if alike else None
+
+    def _flat(self, array):
+        """A flat view of a real array without gaps, in the order of its memory, or None."""
+        if array is None or array.dtype.char not in "fd" or not array.flags.forc:
+            return None
+        return (array if array.flags.c_contiguous else array.T).reshape(-1)
+
+    def _dot(self, left, right):
+        return f"{self._name('dot', left.dot)}({self._name('b', right)})"
 
     # ---- words -----------------------------------------------------------------------------------------
 

@@ -128,9 +128,8 @@ def _literal(x):
         return "bool" if x.kind == "b" else f"np.{x.name}" if x.name in dir(np) else f"np.dtype({x.str!r})"
     if isinstance(x, (float, complex)) and not isinstance(x, np.generic):
         text = repr(x)
-        return (
-            text if np.isfinite(x) else f"float({text!r})" if isinstance(x, float) else f"complex({text!r})"
-        )
+        kind = "float" if isinstance(x, float) else "complex"
+        return text if np.isfinite(x) else f"{kind}({text!r})"
     if isinstance(x, (bool, int, str, bytes, type(None))):
         return repr(x)
     if isinstance(x, type) and x.__module__ in ("numpy", "builtins"):
@@ -153,11 +152,8 @@ def _array(a):
         return f"{dtype}({numbers[0]})"
     if len(numbers) > 1 and len(set(numbers)) == 1:
         shape = a.shape[0] if a.ndim == 1 else a.shape
-        return (
-            f"np.full({shape}, {shorter(a.ravel()[0])!r}, {dtype})"
-            if a.dtype.kind == "f" and np.isfinite(a).all()
-            else f"np.full({shape}, {numbers[0]}, {dtype})"
-        )
+        plain = a.dtype.kind == "f" and np.isfinite(a).all()
+        return f"np.full({shape}, {repr(shorter(a.ravel()[0])) if plain else numbers[0]}, {dtype})"
     if a.ndim == 1 and a.dtype == np.intp and len(a) > 2 and np.array_equal(a, np.arange(len(a))):
         return f"np.arange({len(a)})"
     nested = f"np.array([{', '.join(numbers)}], {dtype})"

@@ -61,13 +61,10 @@ class Questions:
         return self.define("answer()", [f"return {' and '.join(self.tests) or True}"])
 
     def define(self, head: str, lines: list[str]) -> Callable:
-        """A function of these lines, whose names are its own variables."""
-        parameters = ", ".join(
-            [*filter(None, [head[head.index("(") + 1 : -1]]), *(f"{n}={n}" for n in self.names)]
-        )
-        title, names = head[: head.index("(")], dict(self.names)
-        exec(f"def {title}({parameters}):\n" + "\n".join(f"    {line}" for line in lines), names)
-        return names[title]
+        """A function of these lines, whose names are its globals."""
+        names = dict(self.names)
+        exec(f"def {head}:\n" + "\n".join(f"    {line}" for line in lines), names)
+        return names[head.partition("(")[0]]
 
 
 class Probe:
@@ -103,10 +100,9 @@ def quick(replay, lock, stats) -> Callable[[tuple], Any]:
     for n, (v, slot) in enumerate(replay.live, start=len(inputs)):
         live.append(f"i{n} = {slot.words(name)}")
         ask.array(f"i{n}", v)
-    given = ", ".join(
-        [name(replay.linked.run), *inputs, *(f"i{n}" for n in range(len(inputs), len(inputs) + len(live)))]
-    )
-    missed, result = f"return {name(MISSED)}", f"{name(trace.returned)}(found[0])"
+    words = [*inputs, *(f"i{n}" for n in range(len(inputs), len(inputs) + len(live)))]
+    given, missed = ", ".join([name(replay.linked.run), *words]), f"return {name(MISSED)}"
+    result = f"{name(trace.returned)}(found[0], {name(replay.linked.fresh)})"
     if trace.alone and not program.results[0].is_array:
         result = f"{name(Tensor._of)}(found[0][0], None)"
     lines = [

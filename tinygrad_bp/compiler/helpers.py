@@ -80,9 +80,8 @@ class Helpers:
             if isinstance(argument, ast.arg):
                 argument.annotation = None
         rest = ast.unparse(tree) if function.__annotations__ else "\n".join(lines[tree.lineno - 1 :])
-        self.known[function] = self._add(
-            tree.name, self._with_needs(function, rest).partition(tree.name)[2].rstrip()
-        )
+        body = self._with_needs(function, rest).partition(tree.name)[2]
+        self.known[function] = self._add(tree.name, body.rstrip())
         return self.known[function]
 
     def _with_needs(self, function, text):

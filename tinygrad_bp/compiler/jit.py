@@ -21,7 +21,7 @@ from ..errors import message
 from ..graph import AMBIENT, UPSTAIRS
 from .guards import MISSED, quick
 from .passes import PASSES
-from .replay import Replay, without
+from .replay import Replay
 from .source import Named, source
 from .trace import Signature, Trace, store, tracing
 from .tracer import Untraceable
@@ -61,9 +61,7 @@ class Compiled:
         """What a call comes to that a quick replay is not known to be right for."""
         ambient = AMBIENT.get()
         if ambient.run is not None or ambient.level or tracing():
-            return self.step(
-                *args, **kwargs
-            )  # a part of what is observed, differentiated or traced around it
+            return self.step(*args, **kwargs)  # a part of what is observed, differentiated, traced around it
         with self._lock:
             arrays: Sequence = args
             key: Any = None
@@ -89,7 +87,7 @@ class Compiled:
                 return self.step(*args, **kwargs)
             self.stats["replays"] += 1
             self._quick = self._quickly(replay, args, kwargs)
-            return replay.trace.returned(found)
+            return replay.trace.returned(found, replay.linked.fresh)
 
     def _quickly(self, replay, args, kwargs):
         """The quick way to replay this program again."""
@@ -106,13 +104,14 @@ class Compiled:
             self.stats["eager"] += 1
             return self.step(*args, **kwargs)
         self.stats["traces"] += 1
+        count, before = self._latest.get(key, (0, None))
         try:
-            trace = Trace(self.step, Signature(args, kwargs), self.state)
+            trace = Trace(self.step, Signature(args, kwargs), self.state, named=before is not None)
         except Untraceable as error:
             self._give_up(key, error)
             self.stats["eager"] += 1
             return self.step(*args, **kwargs)
-        count, before = self._latest.pop(key, (0, None))
+        self._latest.pop(key, None)
         differs = before.differs(trace) if before else "a first call"
         if before and differs is None:
             self._replays[key] = Replay(trace, self.passes)
@@ -144,16 +143,15 @@ class Compiled:
         after = [np.array(slot.get()) for slot in slots]
         for slot, value in zip(slots, before):
             store(slot, value)
-        expected = Trace(self.step, Signature(args, kwargs), self.state)
+        expected = Trace(self.step, Signature(args, kwargs), self.state, named=False)
         values = [
             *zip(found, (v for v in expected.traced_values), (f"result {i}" for i in range(len(found)))),
             *zip(after, (slot.get() for slot in slots), (slot.path for slot in slots)),
         ]
         for ours, eager, name in values:
             tolerance = 1e3 * np.finfo(eager.dtype).eps if eager.dtype.kind in "fc" else 0
-            if not np.allclose(
-                ours, eager, rtol=tolerance, atol=tolerance * np.max(np.abs(eager), initial=0), equal_nan=True
-            ):
+            absolute = tolerance * np.max(np.abs(eager), initial=0)
+            if not np.allclose(ours, eager, rtol=tolerance, atol=absolute, equal_nan=True):
                 raise RuntimeError(
                     message(
                         f"a replay of {self.__name__} came to another value of {name} than an eager call",
@@ -172,14 +170,13 @@ class Compiled:
     def programs(self):
         """The latest program before the passes and after them; what has a name, such as W2 or z2, bears it."""
         replay = self._last()
-        before = without(replay.trace, replay.idle)
-        Named(replay.trace, before)
-        return before, replay.program
+        Named(replay.trace)
+        return replay.trace.program, replay.program
 
     def source(self) -> str:
         """The latest program as a module of plain NumPy: the step, with names of the user's and the book's."""
         replay = self._last()
-        return source(self.__name__, Named(replay.trace, without(replay.trace, replay.idle)))
+        return source(self.__name__, Named(replay.trace))
 
     def save(self, file: str | os.PathLike) -> None:
         """Write `.source()` into a file, which runs with NumPy alone."""
@@ -224,7 +221,7 @@ def compile(
     `step`: any function over Tensors, arrays, Modules and optimizers; what it computes may depend on
     shapes and dtypes, not on values. `fallback`: where it does, run eagerly, with one warning.
     `check`: hold each replay against an eager call. `state`: Modules, optimizers, … that the step reaches
-    in a way that its closure and globals do not show. Results are copies. Raises `Untraceable`.
+    in a way that its closure and globals do not show. No later call changes a result. Raises `Untraceable`.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> square = bp.compile(bp.grad(lambda x: np.sum(x**3)))

@@ -83,10 +83,10 @@ def _held_as(sequence, frame):
 
 
 @contextmanager
-def sighted() -> Iterator[Sightings]:
-    """Gather names inside the block, unless somebody else observes it."""
+def sighted(named: bool) -> Iterator[Sightings]:
+    """Gather names inside the block if `named`, unless somebody else observes it."""
     sightings, ambient = Sightings(), AMBIENT.get()
-    token = AMBIENT.set(ambient.replace(run=sightings) if ambient.run is None else ambient)
+    token = AMBIENT.set(ambient.replace(run=sightings) if named and ambient.run is None else ambient)
     try:
         yield sightings
     finally:
@@ -194,16 +194,7 @@ class Book:
 def cotangents_of(trace):
     """Var -> the Var of its cotangent, where there is one."""
     found = {v: gs[0] for v, gs in trace.cotangents.items() if v is not None and len(gs) == 1}
-    owner = {id(s.owner): v for s, v in zip(trace.slots, trace.program.state) if s.kind == "data"}
-    grads = [slot for slot in trace.slots if slot.kind == "grad"] + trace.written
-    place = {
-        slot.place: owner[id(slot.owner)] for slot in grads if slot.kind == "grad" and id(slot.owner) in owner
-    }
-    for where, v in trace.program.writes:
-        parameter = place.get(trace.slots[where].place if type(where) is int else where)
-        if parameter is not None and type(v) is Var:
-            found[parameter] = v
-    return found
+    return found | {v: g for v, g in trace.gradients.items() if type(g) is Var}
 
 
 def names_of(program, state, book, cotangents):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .program import Call, Program, Var
-from .shorter import common, dead_code, folded, inlined, new_var, renamed, sample, straight, transposes
+from .shorter import common, dead_code, folded, inlined, new_var, renamed, rewritten, straight, transposes
 
 SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
@@ -18,15 +18,14 @@ SMALL = 1024
 
 def scalars(program: Program) -> Program:
     """With Python numbers in ufuncs as arrays of the result's dtype, which NumPy takes twice as quickly."""
-    calls = []
-    for call in program.calls:
-        if type(call.function) is np.ufunc and call.out.is_array and call.inputs():
-            dtypes = {v.dtype for v in call.inputs()}
-            if dtypes == {call.out.dtype} and call.out.dtype.kind == "f" and call.function is not np.power:
-                args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
-                call = Call(call.function, args, call.kwargs, call.outs)
-        calls.append(call)
-    return replace(program, calls=calls)
+
+    def rule(call):
+        if type(call.function) is not np.ufunc or call.function is np.power or not _floats(call):
+            return call
+        args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
+        return Call(call.function, args, call.kwargs, call.outs)
+
+    return rewritten(program, rule)
 
 
 def _is_number(x):
@@ -34,29 +33,40 @@ def _is_number(x):
 
 
 def products(program: Program) -> Program:
-    """With sums over an axis of a matrix as a product with ones."""
-    calls = []
-    for call in program.calls:
+    """With sums over an axis of a matrix, and sums and means of squares, as products."""
+    made = {call.out: call for call in program.calls if not call.several}
+
+    def rule(call):
         v: Any = call.args[0] if call.args else None
-        is_sum = call.function in (np.sum, np.add.reduce) and type(v) is Var and len(v.shape) == 2
-        axis = call.kwargs.get("axis", call.args[1] if len(call.args) > 1 else None)
-        if (
-            is_sum
-            and v.dtype.char in "fd"
-            and v.dtype == call.out.dtype
-            and axis in (0, 1, -1, (0,), (1,), (-1,))
-        ):
-            call = _with_ones(call, v, axis in (0, (0,))) or call
-        calls.append(call)
-    return replace(program, calls=calls)
+        summing = call.function in (np.sum, np.add.reduce, np.mean) and type(v) is Var
+        if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 2:
+            return call
+        squares = v in made and made[v].function is np.square and not call.out.is_array
+        if squares and len(call.args) == 1 and not call.kwargs:
+            return _of_squares(call, made[v].args[0])
+        return (_with_ones(call, v) if len(v.shape) == 2 and call.function is not np.mean else None) or call
+
+    return dead_code(rewritten(program, rule))
 
 
-def _with_ones(call, v, down):
-    """The sum of v's columns, or rows, as a product; None where that is none."""
-    keep = bool(call.kwargs.get("keepdims"))
-    if set(call.kwargs) - {"axis", "keepdims"} or (keep and down):
+def _of_squares(call, x):
+    """Σ x², or its mean, as x · x."""
+    if call.function is not np.mean:
+        return Call(np.vdot, (x, x), {}, call.outs)
+    total = new_var(call.out)
+    count = call.out.dtype.type(math.prod(x.shape))
+    calls = [Call(np.vdot, (x, x), {}, (total,)), Call(np.true_divide, (total, count), {}, call.outs)]
+    return calls, None
+
+
+def _with_ones(call, v):
+    """The sum of v's columns, or rows, as a product with ones; None where that is none."""
+    axis, keep = call.kwargs.get("axis", call.args[-1]), bool(call.kwargs.get("keepdims"))
+    axis = axis[0] if type(axis) is tuple and len(axis) == 1 else axis
+    odd = set(call.kwargs) - {"axis", "keepdims"} or type(axis) is not int
+    if odd or axis not in (0, 1, -1) or (keep and axis == 0):
         return None
-    if down:
+    if axis == 0:
         return Call(np.dot, (np.ones(v.shape[0], v.dtype), v), {}, call.outs)
     ones = np.ones((v.shape[1], 1) if keep else v.shape[1], v.dtype)
     return Call(np.dot, (v, ones), {}, call.outs)
@@ -66,26 +76,18 @@ def relus(program: Program) -> Program:
     """With max(x, 0) as x · (x > 0) if backward asks for that mask anyway: np.maximum is slower than both."""
     made = {call.out: call for call in program.calls if not call.several}
     wanted = {call.args[0] for call in program.calls if _compares_with_0(call, np.greater)}
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
     mask: dict[Var, Var] = {}
-    for call in program.calls:
-        call = call.replaced(new)
-        if (
-            call.out in wanted
-            and _compares_with_0(call, np.maximum)
-            and _floats(call)
-            and call.args[0] in made
-        ):
-            x = call.args[0]
+
+    def rule(call):
+        x: Any = call.args[0] if call.args else None
+        largest = _compares_with_0(call, np.maximum) and _floats(call)
+        if largest and call.out in wanted and x in made:
             mask[call.out] = Var(call.out.number, np.broadcast_to(np.True_, x.shape))
-            calls.append(Call(np.greater, (x, 0), {}, (mask[call.out],)))
-            call = Call(np.multiply, (x, mask[call.out]), {}, call.outs)
-        elif _compares_with_0(call, np.greater) and call.args[0] in mask:
-            new[call.out] = mask[call.args[0]]
-            continue
-        calls.append(call)
-    return renamed(replace(program, calls=calls), new)
+            positive = Call(np.greater, (x, 0), {}, (mask[call.out],))
+            return [positive, Call(np.multiply, (x, mask[call.out]), {}, call.outs)], None
+        return ([], mask[x]) if _compares_with_0(call, np.greater) and x in mask else call
+
+    return rewritten(program, rule)
 
 
 def _compares_with_0(call, function):
@@ -113,20 +115,13 @@ def scaled(program: Program) -> Program:
 
 
 def _floats(call):
-    return (
-        call.out.is_array
-        and call.out.dtype.kind == "f"
-        and {v.dtype for v in call.inputs()} == {call.out.dtype}
-    )
+    dtype = call.out.dtype
+    return call.out.is_array and dtype.kind == "f" and all(v.dtype is dtype for v in call.inputs())
 
 
 def _scale(args):
     for c, x in (args, args[::-1]):
-        if (
-            type(x) is Var
-            and x.is_array
-            and (type(c) in (int, float) or (isinstance(c, (np.ndarray, np.generic)) and c.shape == ()))
-        ):
+        if type(x) is Var and x.is_array and type(c) is not Var and np.ndim(c) == 0:
             return c, x
     return None, None
 
@@ -143,61 +138,68 @@ def rates(program: Program) -> Program:
             uses.setdefault(v, []).append(call)
     barred = set(program.outputs())
     made = {v: n for n, call in enumerate(program.calls) for v in call.outs}
-    while True:
-        factor = _factors(program, uses, barred)
+    ends = {call: _ends(call) for call in program.calls}
+    while any(ends.values()):
+        factor = _factors(program, uses, barred, ends)
         both = ([v for v in call.inputs() if v in factor] for call in program.calls)
         twice = next((found for found in both if len(found) > 1), None)
         if twice is None:
-            return _with_rates(program, factor)
+            return _with_rates(program, factor, ends)
         barred.add(max(twice, key=made.__getitem__))  # of two factors of a product one takes it, the older
+    return program
 
 
-def _factors(program, uses, barred):
+def _factors(program, uses, barred, ends):
     """Var -> the scalar that all its uses are multiplied by in the end."""
     factor: dict[Var, Any] = {}
     for call in reversed(program.calls):
         v = call.out
         if v in barred or not uses.get(v) or call.several:
             continue
-        found = [_rate(use, v, factor) for use in uses[v]]
-        if found[0] is not None and all(one is found[0] for one in found):
-            factor[v] = found[0]
+        found = {_rate(use, v, factor, ends) for use in uses[v]}
+        if len(found) == 1 and None not in found:
+            factor[v] = found.pop()
     return factor
 
 
-def _rate(use, v, factor):
+def _rate(use, v, factor, ends):
     """The scalar that `use` multiplies v by, itself or later; None if there is none."""
-    if use.inputs().count(v) != 1:
+    if v in ends[use]:
+        return ends[use][v]
+    if use.out not in factor or use.inputs().count(v) != 1:
         return None
-    if use.function is np.multiply and _floats(use):
-        other = use.args[1] if use.args[0] is v else use.args[0]
-        if type(other) is Var and other.shape == () and v.shape:
-            return other
-    return factor.get(use.out) if _linear(use, v) else None
+    return factor[use.out] if _linear(use, v) else None
+
+
+def _ends(call):
+    """v -> η of a product η v."""
+    if call.function is not np.multiply or not _floats(call):
+        return {}
+    pairs = (call.args, call.args[::-1])
+    return {v: one for v, one in pairs if type(one) is type(v) is Var and one.shape == () and v.shape}
 
 
 def _linear(use, v):
     """Is the call linear in v, whatever else it takes?"""
-    if use.function in (np.dot, np.matmul, np.multiply) or (
-        use.function is np.true_divide and use.args[0] is v
-    ):
+    over = use.function is np.true_divide and use.args[0] is v
+    if over or use.function in (np.dot, np.matmul, np.multiply):
         return _floats(use) and not use.kwargs
     return use.function in (np.transpose, np.reshape, np.sum, np.negative) and v in use.args and _floats(use)
 
 
-def _with_rates(program, factor):
+def _with_rates(program, factor, ends):
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
         carried = [v for v in call.inputs() if v in factor]
-        ends = [v for v in carried if _rate(call, v, {}) is factor[v]]
-        if ends:  # the factor is in already
-            new[call.out] = new.get(ends[0], ends[0])
+        carriers = [v for v in carried if ends[call].get(v) is factor[v]]
+        if carriers:  # the factor is in already
+            new[call.out] = new.get(carriers[0], carriers[0])
             continue
         calls.append(call.replaced(new))
         v = call.out
         if v in factor and not any(factor[u] is factor[v] and _linear(call, u) for u in carried):
-            scaled = new_var(v, v.shape) if v.is_array else Var(v.number, sample(v))
+            scaled = new_var(v)
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
     return dead_code(renamed(replace(program, calls=calls), new))
@@ -205,44 +207,41 @@ def _with_rates(program, factor):
 
 def masks(program: Program) -> Program:
     """With products of floats and truth values as products of floats, which NumPy has quick loops for."""
-    calls: list[Call] = []
     floats: dict[Var, Var] = {}
-    for call in program.calls:
-        if call.function is np.multiply and len(call.args) == 2 and call.out.is_array and not call.kwargs:
-            truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
-            if len(truth) == 1 and call.out.dtype.kind == "f":
-                (v,) = truth
-                if v not in floats:
-                    floats[v] = new_var(call.out, v.shape)
-                    calls.append(Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],)))
-                if floats[v].dtype == call.out.dtype:
-                    call = call.replaced({v: floats[v]})
-        calls.append(call)
-    return replace(program, calls=calls)
+
+    def rule(call):
+        truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
+        product = call.function is np.multiply and len(call.args) == 2 and not call.kwargs
+        if not product or len(truth) != 1 or not call.out.is_array or call.out.dtype.kind != "f":
+            return call
+        (v,) = truth
+        if v in floats:
+            return call.replaced(floats) if floats[v].dtype == call.out.dtype else call
+        floats[v] = new_var(call.out, v.shape)
+        converted = Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],))
+        return [converted, call.replaced(floats)], None
+
+    return rewritten(program, rule)
 
 
 def biases(program: Program) -> Program:
     """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
-    calls: list[Call] = []
-    for call in program.calls:
+
+    def rule(call):
         z, b = _matrix_and_row(call)
-        if z is not None:
-            row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
-            calls.append(Call(np.reshape, (b, row.shape), {}, (row,)))
-            calls.append(Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,)))
-            call = Call(np.add, (z, rows), {}, call.outs)
-        calls.append(call)
-    return replace(program, calls=calls)
+        if z is None:
+            return call
+        row, rows = new_var(b, (1, *b.shape)), new_var(z, z.shape)
+        flat = Call(np.reshape, (b, row.shape), {}, (row,))
+        product = Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,))
+        return [flat, product, Call(np.add, (z, rows), {}, call.outs)], None
+
+    return rewritten(program, rule)
 
 
 def _matrix_and_row(call):
     """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
-    if (
-        call.function is np.add
-        and all(type(v) is Var for v in call.args)
-        and not call.kwargs
-        and _floats(call)
-    ):
+    if call.function is np.add and len(call.inputs()) == 2 and not call.kwargs and _floats(call):
         for z, b in (call.args, call.args[::-1]):
             small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
             if small and b.shape == z.shape[1:] and b.is_array:
@@ -260,14 +259,9 @@ def signs(program: Program) -> Program:
         if total is None or calls[total].function is not np.add or not _floats(call):
             continue
         z, rows = calls[total].args
-        product = made.get(rows) if type(rows) is Var else None
-        once = uses.count(rows) == uses.count(call.args[0]) == 1
-        if (
-            once
-            and product is not None
-            and calls[product].function is np.dot
-            and isinstance(calls[product].args[0], np.ndarray)
-        ):
+        once = type(rows) is Var and uses.count(rows) == uses.count(call.args[0]) == 1
+        product = made.get(rows, n) if once else n
+        if calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
             c, b = calls[product].args
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
@@ -276,7 +270,7 @@ def signs(program: Program) -> Program:
 
 PASSES = (
     inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
-    biases, signs, scalars, dead_code,
+    biases, signs, scalars,
 )  # fmt: skip
 
 

@@ -3,18 +3,25 @@
 The one idea: all shapes are known, so each value gets its place before the first replay: the buffer of
 an operand that is not read again, a buffer that has become free, or a new one, which begins where a
 cache line does. Products give an array either way round for the same price, so what is elementwise
-around a product that is quicker the other way round is kept that way, too. Read `codegen.py` next.
+around a product that is quicker the other way round is kept that way, too. A result is computed into an
+array that is lent to the user, and lent again when nobody holds it any more. Read `nans.py` next.
 """
 
 import math
 import operator
+from collections.abc import Callable
+from sys import getrefcount
 
 import numpy as np
 
+from ..ops.indexing import names_once, scatter
 from .program import Call, Program, Var
 
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
+SHORT = 64
+"""Numbers in a row up to which starting on it costs more than what is done there."""
+BASIC = (int, np.integer, slice, type(...))
 VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
                    np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
 
@@ -23,10 +30,15 @@ def is_view(call: Call) -> bool:
     """May the result share memory with the first argument?"""
     if call.function is operator.getitem:
         parts = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
-        return all(
-            part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts
-        )
+        return all(part is None or isinstance(part, BASIC) for part in parts)
     return call.function in VIEWS
+
+
+def seen_by(v, made):
+    """The Var or array whose memory v is a view of, or v."""
+    while type(v) is Var and v in made and is_view(made[v]):
+        v = made[v].args[0]
+    return v
 
 
 def is_elementwise(call: Call) -> bool:
@@ -38,14 +50,22 @@ def is_product(call: Call) -> bool:
     """Is it a product of two arrays that BLAS makes, into an array?"""
     if call.function not in (np.matmul, np.dot) or len(call.args) != 2 or not call.out.is_array:
         return False
-    lengths = (1, 2) if call.function is np.dot else (2,)
-    return (
-        all(
-            type(v) in (Var, np.ndarray) and len(v.shape) in lengths and v.dtype == call.out.dtype
-            for v in call.args
-        )
-        and call.out.dtype.char in "fdFD"
-    )
+    lengths, dtype = (1, 2) if call.function is np.dot else (2,), call.out.dtype
+    arrays = all(type(v) in (Var, np.ndarray) and len(v.shape) in lengths for v in call.args)
+    return arrays and dtype.char in "fdFD" and all(v.dtype == dtype for v in call.args)
+
+
+def is_scatter(call: Call) -> bool:
+    """Does it put numbers into zeros, no two into one place?"""
+    if call.function is not scatter:
+        return False
+    index = call.args[1]
+    parts = index if isinstance(index, tuple) else (index,)
+    lists = all(type(v) in (Var, np.ndarray) and len(v.shape) == 1 and v.dtype.kind in "iu" for v in parts)
+    if not lists or len({v.shape for v in parts}) != 1:
+        return names_once(index)
+    known = [v for v in parts if type(v) is np.ndarray]  # one that never comes back keeps all apart
+    return any(v.min(initial=0) >= 0 and np.unique(v).size == v.size for v in known)
 
 
 def aligned(count: int) -> np.ndarray:
@@ -53,6 +73,29 @@ def aligned(count: int) -> np.ndarray:
     raw = np.empty(count + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + count]
+
+
+def lender(shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], np.ndarray]:
+    """A function that gives a new array each time; the last one again, if nobody holds it or a view of it any more."""
+    last = [np.empty(shape, dtype)]  # it owns its memory, so that its views hold it
+
+    def lend():
+        array = last[0]
+        if getrefcount(array) > _ALONE:
+            array = last[0] = np.empty(shape, dtype)
+        return array
+
+    return lend
+
+
+def _alone():
+    """How many references `lend` sees to an array that is in its list alone."""
+    last = [np.empty(1)]
+    array = last[0]
+    return getrefcount(array)
+
+
+_ALONE = _alone()
 
 
 class Places:
@@ -145,8 +188,9 @@ class Places:
 def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
     """The matrices that are kept transposed in memory.
 
-    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ. What is elementwise around it goes with
-    it, unless something there is given, or made by what writes one way round only.
+    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ, and so is the largest of each of many short
+    rows. What is elementwise around it goes with it, unless something there is given, or made by what
+    writes one way round only.
     """
     made = {call.out: call for call in program.calls if not call.several}
     alike: dict[Var, list[Var]] = {}
@@ -155,17 +199,24 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
             around = [v for v in (*call.inputs(), call.out) if v.shape == call.out.shape]
             for v in around:
                 alike.setdefault(v, []).extend(around)
+    products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
+    free = {v for v, c in made.items() if is_elementwise(c) or is_product(c) or is_scatter(c)}
     found: set[Var] = set()
-    for call in program.calls:
-        if is_product(call) and call.out not in found and _quicker_turned(call, made, fixed):
-            group, new = {call.out}, [call.out]
-            while new:
-                fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
-                new = list(dict.fromkeys(fresh))
-                group.update(new)
-            free = all(v in made and (is_elementwise(made[v]) or is_product(made[v])) for v in group)
-            found |= group if free else {call.out}
+    for start in (*products, *(call.args[0] for call in program.calls if _of_short_rows(call))):
+        group, new = {start}, [start]
+        while new and start not in found:
+            fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
+            new = list(dict.fromkeys(fresh))
+            group.update(new)
+        found |= group if group <= free else group & set(products)
     return found
+
+
+def _of_short_rows(call):
+    """Is it the largest or least of each row of a matrix of many short rows?"""
+    v = call.args[0] if call.function in (np.max, np.min) and len(call.args) == 1 else None
+    short = type(v) is Var and len(v.shape) == 2 and v.shape[1] <= SHORT and v.shape[0] > 2 * v.shape[1]
+    return short and call.kwargs.get("axis") in (1, -1)
 
 
 def _quicker_turned(call, made, fixed):

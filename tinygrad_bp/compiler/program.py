@@ -7,6 +7,7 @@ variable. So passes may drop, join and reorder calls by looking at names alone. 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Var:
         return self.name or f"v{self.number}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """outs = function(*args, **kwargs); `args` hold Vars, constants, and tuples and lists of these."""
 
@@ -62,7 +63,7 @@ class Call:
 
     def replaced(self, new: dict[Var, Any]) -> "Call":
         """The same call with other arguments."""
-        if not any(v in new for v in self.inputs()):
+        if new.keys().isdisjoint(self.inputs()):
             return self
         return Call(
             self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several,
@@ -91,10 +92,6 @@ class Program:
         """A Var like `value`."""
         self.count += 1
         return Var(self.count, value)
-
-    def note(self, call: Call) -> None:
-        """One call more."""
-        self.calls.append(call)
 
     def outputs(self) -> list[Var]:
         """What must be computed: results, and what is written to the state."""
@@ -132,6 +129,23 @@ def mapped(x, new):
     return x
 
 
+def shrunk(args: tuple) -> tuple:
+    """Constants which nobody else holds in one number's memory, if all of such an array are the same number."""
+    holders, found = _holders(args), list(args)
+    for n, a in enumerate(args):
+        if type(a) is np.ndarray and a.size > 64 and holders[n] == _FRESH:
+            one = a[(slice(1),) * a.ndim].copy()
+            found[n] = np.broadcast_to(one, a.shape) if a.tobytes() == one.tobytes() * a.size else a
+    return tuple(found)
+
+
+def _holders(args):
+    return [getrefcount(a) for a in args]
+
+
+_FRESH = _holders((np.empty(1),))[0]
+
+
 def difference(a: Program, b: Program) -> str | None:
     """Where two traces of one step differ: a call, or a constant that was not the same; None if they agree."""
     if len(a.calls) != len(b.calls):
@@ -141,7 +155,8 @@ def difference(a: Program, b: Program) -> str | None:
         )
     same = {x: y for x, y in zip((*a.inputs, *a.state), (*b.inputs, *b.state))}
     for x, y in zip(a.calls, b.calls):
-        if x.function is not y.function or not _alike((x.args, x.kwargs), (y.args, y.kwargs), same):
+        alike = x.function is y.function and _alike(x.args, y.args, same)
+        if not alike or ((x.kwargs or y.kwargs) and not _alike(x.kwargs, y.kwargs, same)):
             return f"{x!r}, then {y!r}"
         same.update(zip(x.outs, y.outs))
     if not _alike((a.results, a.writes), (b.results, b.writes), same):
@@ -150,12 +165,12 @@ def difference(a: Program, b: Program) -> str | None:
 
 
 def _alike(x, y, same):
-    if type(x) is Var or type(y) is Var:
-        return type(x) is Var and same.get(x) is y
+    if type(x) is Var:
+        return same.get(x) is y
     if type(x) is not type(y):
         return False
     if isinstance(x, (tuple, list)):
-        return len(x) == len(y) and all(_alike(p, q, same) for p, q in zip(x, y))
+        return len(x) == len(y) and all([_alike(p, q, same) for p, q in zip(x, y)])
     if isinstance(x, dict):
         return list(x) == list(y) and _alike(tuple(x.values()), tuple(y.values()), same)
     if isinstance(x, slice):

@@ -6,8 +6,8 @@ gives up. Read `jit.py` next.
 """
 
 import contextvars
+import functools
 import weakref
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,9 @@ class Replay:
 
     def __init__(self, trace: Trace, passes):
         self.trace = trace
-        self.same = Questions().plain(trace.plain, trace.sizes).function()
+        self.count = 0
         self.flags: list = []
-        self.idle = [slot for slot in _idle_gradients(trace)]
-        self.program = optimized(without(trace, self.idle), passes)
+        self.program = optimized(trace.program, passes)
         self.generators = [rng for call in self.program.calls for rng in generators(call)]
         self.written = {place for place, _ in self.program.writes if isinstance(place, int)}
         self.link()
@@ -40,7 +39,7 @@ class Replay:
         """Bind the program to the arrays that stand in the slots now."""
         used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
         slots = list(zip(self.program.state, self.trace.slots, range(len(self.trace.slots))))
-        for slot in self.idle:
+        for slot in self.trace.idle:
             slot.put(None)  # a gradient that the step itself does not read is not computed
         parameters = [t.owner for _, t, n in slots if n in self.written and t.kind == "data"]
         self.roots = [root_of(t) for t in parameters]
@@ -50,7 +49,7 @@ class Replay:
             settle(parameters)
         fixed, self.tensors, self.owned, live = {}, [], [], []
         for v, slot, n in slots:
-            if slot in self.idle or (v not in used and n not in self.written):
+            if v not in used and n not in self.written:
                 continue
             array = slot.get()
             if slot.kind == "data" and type(array) is np.ndarray:
@@ -66,7 +65,7 @@ class Replay:
         self.quick: Any = None
         self.linked = Linker(self.program, fixed, [v for v, _ in live], self.flags).link()
         self.live, self.enter = live, self._entrance()
-        self.bound = Questions().bound(self.tensors, self.roots, self.owned).function()
+        self.__dict__.pop("bound", None)
         places = {slot.place: slot for slot in self.trace.written}
         self.others = [self.trace.slots[p] if isinstance(p, int) else places[p] for p in self.linked.scalars]
 
@@ -80,17 +79,26 @@ class Replay:
         context.run(quiet.__enter__)  # once for all replays, which is cheaper
         return context.run
 
+    @functools.cached_property
+    def same(self):
+        """Asks what `holds` asks, and quickly: compiled when it is asked for the second time."""
+        return Questions().plain(self.trace.plain, self.trace.sizes).function()
+
+    @functools.cached_property
+    def bound(self):
+        """Asks what `_still_bound` asks."""
+        return Questions().bound(self.tensors, self.roots, self.owned).function()
+
     def holds(self) -> bool:
         """Do all flags and numbers in reach stand where they stood, and nothing else?"""
+        self.count += 1
         try:
-            if self.same():
+            if self.count > 1 and self.same():
                 return True
         except (LookupError, ValueError):
             return False
-        trace = self.trace
-        return all(len(owner) == size for owner, size in trace.sizes) and all(
-            unchanged(slot, value) for slot, value in trace.plain
-        )
+        sizes, plain = self.trace.sizes, self.trace.plain
+        return all(len(owner) == size for owner, size in sizes) and all(unchanged(*known) for known in plain)
 
     def _still_bound(self):
         """`bound`, where a root has views: none of their arrays may be needed by a graph that was kept."""
@@ -101,7 +109,7 @@ class Replay:
 
     def __call__(self, arrays):
         """The values of the step's results, or None if only an eager call can be right."""
-        if not (self.bound() or self._still_bound()):
+        if not ((self.count > 1 and self.bound()) or self._still_bound()):
             self.link()
         live = [slot.get() for _, slot in self.live]
         if [(a.shape, a.dtype) for a in live] != [(v.shape, v.dtype) for v, _ in self.live]:
@@ -121,22 +129,3 @@ class Replay:
 
 def _is_numpy(function):
     return (getattr(function, "__module__", None) or "numpy").partition(".")[0] in ("numpy", "_operator")
-
-
-def _idle_gradients(trace):
-    """The slots of gradients that the step sets and does not read."""
-    read = {v for call in trace.program.calls for v in call.inputs()} | set(trace.program.results)
-    for n, slot in enumerate(trace.slots):
-        if slot.kind == "grad" and trace.program.state[n] not in read:
-            yield slot
-    for slot in trace.written:
-        if slot.kind == "grad" and slot.place not in {s.place for s in trace.slots}:
-            yield slot
-
-
-def without(trace, idle):
-    """The trace's program, which does not write to the slots in `idle`."""
-    places = {slot.place for slot in idle}
-    numbers = {n for n, slot in enumerate(trace.slots) if slot.place in places}
-    writes = [(place, v) for place, v in trace.program.writes if place not in places and place not in numbers]
-    return replace(trace.program, writes=writes)

@@ -35,7 +35,8 @@ QUIET = {np.add, np.subtract, np.multiply, np.matmul, np.dot, np.vdot, np.transp
 class Named:
     """What a reader sees of a traced `program`: it is tidied, its state has paths, and its Vars have names."""
 
-    def __init__(self, trace, program: Program):
+    def __init__(self, trace):
+        program = trace.program
         self.program, cotangents = readable(program, cotangents_of(trace))
         paths = [slot.path for slot in trace.slots]
         book = Book(self.program, paths, cotangents)
@@ -55,9 +56,8 @@ def source(title: str, named: Named) -> str:
     helpers = Helpers({title, *named.names.values(), *named.soft.values()}, _body)
     page = Page(program, named.names, named.soft, named.notes, helpers)
     lines = page.lines()
-    given = ", ".join(
-        [*(page.word(v) for v in (*program.inputs, *(v for v, _ in state))), *helpers.rngs.values()]
-    )
+    variables = map(page.word, (*program.inputs, *(v for v, _ in state)))
+    given = ", ".join([*variables, *helpers.rngs.values()])
     where = [f"{page.word(v)}: {path}" for v, path in state]
     changed = [page.word(v) for v in program.state if v in written and v.is_array]
     told = f"One call; changes {', '.join(changed)} in place." if changed else "One call."
@@ -122,11 +122,8 @@ class Page:
         text = [self._line(call, expression) for call, expression, _ in self.statements]
         noted = [n for n, (call, *_) in enumerate(self.statements) if call.out in self.notes]
         end = self._end()
-        if (
-            text
-            and end == [f"return {text[-1].partition(' = ')[0]}"]
-            and self.statements[-1][0].out not in self.names
-        ):
+        named = bool(text) and self.statements[-1][0].out in self.names
+        if text and not named and end == [f"return {text[-1].partition(' = ')[0]}"]:
             return [*text[:-1], f"return {ast.unparse(self.statements[-1][1])}"]
         if noted:
             text[noted[-1] + 1 : noted[-1] + 1] = [""] if noted[-1] + 1 < len(text) else []
@@ -153,17 +150,12 @@ class Page:
         made = {call.out: n for n, (call, *_) in enumerate(self.statements) if not call.several}
         for place, v in self.program.writes:
             s = self.program.state[place] if type(place) is int else None
-            if (
-                s is None
-                or v not in made
-                or v in self.placed
-                or self.sees[v]
-                or not (s.is_array and v.is_array)
-            ):
+            if s is None or v not in made or v in self.placed or self.sees[v]:
                 continue
             later = [reads for _, _, reads in self.statements[made[v] + 1 :]]
             later += [self.sees[u] for u in self.program.outputs() if u is not v and u in self.sees]
-            if (s.shape, s.dtype) == (v.shape, v.dtype) and not any(s in reads for reads in later):
+            alike = s.is_array and v.is_array and (s.shape, s.dtype) == (v.shape, v.dtype)
+            if alike and not any(s in reads for reads in later):
                 self.placed[v] = s
 
     def _name_the_rest(self):
@@ -177,9 +169,7 @@ class Page:
         note = f"  # {self.notes[call.out]}" if call.out in self.notes else ""
         s = self.placed.get(call.out)
         if s is None:
-            outs = ", ".join(map(self.word, call.outs)) + (
-                "," if call.several and len(call.outs) == 1 else ""
-            )
+            outs = ", ".join(map(self.word, call.outs)) + "," * (call.several and len(call.outs) == 1)
             return f"{outs} = {ast.unparse(expression)}{note}"
         sign = IN_PLACE.get(call.function)
         if sign and call.args[0] is s and type(expression) is ast.BinOp and not call.kwargs:
@@ -196,9 +186,8 @@ class Page:
         def safe(v):
             """The value as it will be needed when the state has changed."""
             text = ast.unparse(call_expression(v, self.nodes, self.helpers))
-            return (
-                f"{text}.copy()" if v in self.placed or not written.isdisjoint(self.sees.get(v, ())) else text
-            )
+            changes = v in self.placed or not written.isdisjoint(self.sees.get(v, ()))
+            return f"{text}.copy()" if changes else text
 
         results = []
         for v in self.program.results:

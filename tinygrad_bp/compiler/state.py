@@ -18,20 +18,22 @@ import numpy as np
 from ..errors import message
 from ..graph import UNRETAINED
 from ..primitive import DuckArray, Primitive
-from ..tensor import Tensor
+from ..tensor import ARRAYS, Tensor
 from .tracer import Untraceable
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, type)
 OPAQUE = (types.ModuleType, np.random.Generator, np.random.BitGenerator, np.ufunc, type, Primitive)
+NOTHING = (*PLAIN, *OPAQUE, np.ndarray, np.generic, DuckArray)
+ATTRIBUTES = {"data": "_data", "grad": "_node.grad", "cell": "cell_contents"}
+COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, np.ndarray, np.ufunc})
+"""The commonest types of NOTHING, which lead nowhere."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Slot:
     """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
 
-    kind: (
-        str  # "data" or "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
-    )
+    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
     owner: Any
     key: Any
     path: str
@@ -43,21 +45,19 @@ class Slot:
 
     def get(self) -> Any:
         """What stands there now."""
+        if self.kind == "item":
+            return self.owner[self.key]
         if self.kind == "data":
             return self.owner._data
-        if self.kind == "grad":
-            return self.owner._node.grad
-        if self.kind == "class":
-            return vars(self.owner)[self.key]
-        return self.owner.cell_contents if self.kind == "cell" else self.owner[self.key]
+        if self.kind == "cell":
+            return self.owner.cell_contents
+        return self.owner._node.grad if self.kind == "grad" else vars(self.owner)[self.key]
 
     def words(self, name: Callable[[Any], str]) -> str:
         """`get` as an expression; `name` gives a name to what it needs."""
-        if self.kind in ("data", "grad"):
-            return f"{name(self.owner)}.{'_data' if self.kind == 'data' else '_node.grad'}"
-        if self.kind == "class":
-            return f"{name(vars(self.owner))}[{name(self.key)}]"
-        return f"{name(self.owner)}" + (".cell_contents" if self.kind == "cell" else f"[{name(self.key)}]")
+        if self.kind in ATTRIBUTES:
+            return f"{name(self.owner)}.{ATTRIBUTES[self.kind]}"
+        return f"{name(vars(self.owner) if self.kind == 'class' else self.owner)}[{name(self.key)}]"
 
     def put(self, value: Any) -> None:
         """Let it stand there."""
@@ -98,21 +98,21 @@ class _Walk:
             self.visit(x, path)
         for slot in self.attributes:
             if slot.key in self.names or slot.key[:2] == "__":
-                self.place(slot)
+                self.place(slot, slot.get())
 
     def visit(self, x, path):
         """Everything below x, which itself stands in no slot."""
-        if id(x) in self.seen or isinstance(x, (*PLAIN, *OPAQUE, np.ndarray, np.generic, DuckArray)):
-            if type(x) is Tensor and id(x) not in self.seen:
-                self.tensor(x, path)
+        if type(x) in COMMON or id(x) in self.seen:
+            return
+        if type(x) is Tensor:
+            return self.tensor(x, path)
+        if isinstance(x, NOTHING):
             return
         self.seen[id(x)] = x
-        if type(x).__module__.startswith(__package__):  # a compiled step's own traces are no state
-            return
         if isinstance(x, dict):
-            self.container(x, list(x), path + "[{!r}]")
+            self.container(x, x.items(), path + "[{!r}]")
         elif isinstance(x, list):
-            self.container(x, range(len(x)), path + "[{}]")
+            self.container(x, enumerate(x), path + "[{}]")
         elif isinstance(x, (tuple, set, frozenset)):
             for i, part in enumerate(x):
                 self.visit(part, f"{path}[{i}]")
@@ -124,15 +124,15 @@ class _Walk:
         elif isinstance(x, functools.partial):
             for part in (x.func, x.args, x.keywords):
                 self.visit(part, path)
-        else:
+        elif not type(x).__module__.startswith(__package__):  # a compiled step's own traces are no state
             own = getattr(x, "__dict__", {})
-            self.container(own, list(own), path + ".{}")
+            self.container(own, own.items(), path + ".{}")
             for cls in type(x).__mro__:
                 self.methods(cls)
 
     def methods(self, cls):
         """What a class of the user's has: its functions and values."""
-        if id(cls) in self.seen or not _is_users(cls.__module__):
+        if id(cls) in self.seen or cls is object or not _is_users(cls.__module__):
             return
         self.seen[id(cls)] = cls
         for key, x in vars(cls).items():
@@ -145,27 +145,19 @@ class _Walk:
     def tensor(self, t, path):
         self.seen[id(t)] = t
         if t._node is not None and t._node.op is not None:
-            raise Untraceable(
-                message(
-                    f"the step reaches a Tensor that was recorded outside of it: {path}",
-                    do="compute it inside, or detach() it",
-                )
-            )
+            what = f"the step reaches a Tensor that was recorded outside of it: {path}"
+            raise Untraceable(message(what, do="compute it inside, or detach() it"))
         self.state.arrays.append(Slot("data", t, None, path))
         if t._node is not None and t._node.grad is not UNRETAINED:
             self.state.arrays.append(Slot("grad", t, None, f"{path}.grad"))
 
-    def container(self, owner, keys, path):
+    def container(self, owner, items, path):
         self.state.sizes.append((owner, len(owner)))
-        for key in keys:
-            self.place(Slot("item", owner, key, path.format(key)))
+        for key, x in [*items]:
+            self.place(Slot("item", owner, key, path.format(key)), x)
 
-    def place(self, slot):
-        try:
-            x = slot.get()
-        except (ValueError, KeyError):  # an empty cell
-            return
-        if isinstance(x, (np.ndarray, np.generic)) or (isinstance(x, DuckArray) and type(x) is not Tensor):
+    def place(self, slot, x):
+        if type(x) is np.ndarray or (type(x) is not Tensor and isinstance(x, ARRAYS)):
             self.state.arrays.append(slot)
         elif not isinstance(x, types.ModuleType):
             self.state.plain.append(slot)
@@ -175,22 +167,31 @@ class _Walk:
 
     def function(self, f):
         if not _is_users(f.__module__):
-            for name, cell in zip(
-                f.__code__.co_freevars, f.__closure__ or ()
-            ):  # a transform's: the user's function
+            for name, cell in _cells(f):  # a transform's: the user's function
                 self.visit(cell.cell_contents, name)
             return
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
-            self.place(Slot("cell", cell, None, name))
+        for name, cell in _cells(f):
+            self.place(Slot("cell", cell, None, name), cell.cell_contents)
         names = _names(f.__code__)
         self.names.update(names)
         for name in names:
             if name in f.__globals__:
-                self.place(Slot("item", f.__globals__, name, name))
+                self.place(Slot("item", f.__globals__, name, name), f.__globals__[name])
         self.visit(f.__defaults__, f.__name__)
         self.visit(f.__kwdefaults__, f.__name__)
 
 
+def _cells(f):
+    """(name, cell) of the variables that f has from around it, as far as they have a value."""
+    for name, cell in zip(f.__code__.co_freevars, f.__closure__ or ()):
+        if cell != _EMPTY:
+            yield name, cell
+
+
+_EMPTY = types.CellType()
+
+
+@functools.cache
 def _is_users(module):
     """Is it neither ours nor NumPy's nor Python's own?"""
     package = (module or "").partition(".")[0]

@@ -3,14 +3,13 @@
 Read `program.py` next.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..ops.reduction import spread
 from .program import Call, Program, Var
-from .shorter import renamed
+from .shorter import rewritten
 
 
 def settled(g, share):
@@ -20,18 +19,17 @@ def settled(g, share):
 
 def tidied(program: Program) -> Program:
     """The program without calls that change nothing, and with a word for what `Watch.settle` does."""
-    calls: list[Call] = []
-    new: dict[Var, Any] = {}
     made: dict[Var, Call] = {}
-    for call in program.calls:
-        call = _simpler(call.replaced(new), made)
+
+    def rule(call):
+        call = _simpler(call, made)
         same = None if call.several else _same(call, made)
         if same is not None:
-            new[call.out] = same
-            continue
-        calls.append(call)
+            return [], same
         made.update((v, call) for v in call.outs)
-    return renamed(replace(program, calls=calls), new)
+        return call
+
+    return rewritten(program, rule)
 
 
 def _same(call, made):
@@ -40,14 +38,9 @@ def _same(call, made):
     f = call.function
     if f is settled and x is call.args[1]:
         return x
-    if (
-        f is np.where
-        and len(call.args) == 3
-        and type(x) is Var
-        and x in made
-        and made[x].function is np.bitwise_and
-    ):
-        mask = made[x].args[0]
+    condition = made.get(x) if f is np.where and len(call.args) == 3 and type(x) is Var else None
+    if condition is not None and condition.function is np.bitwise_and:
+        mask = condition.args[0]
         never = isinstance(mask, np.ndarray) and mask.dtype == bool and not mask.any()
         x = call.args[2] if never else None
     elif f is np.multiply and type(x) is not Var and np.all(x == 1):
@@ -59,12 +52,12 @@ def _same(call, made):
         return x if len(x.shape) < 2 else None
     elif f not in (np.reshape, np.positive, spread, np.ndarray.astype, np.broadcast_to):
         return None
-    alike = type(x) is Var and (x.shape, x.dtype, x.is_array) == (
-        call.out.shape,
-        call.out.dtype,
-        call.out.is_array,
+    out = call.out
+    return (
+        x
+        if type(x) is Var and (x.shape, x.dtype, x.is_array) == (out.shape, out.dtype, out.is_array)
+        else None
     )
-    return x if alike else None
 
 
 def _simpler(call, made):

@@ -15,7 +15,7 @@ from .. import tree
 from ..tensor import Tensor, constant
 from ..writes import unshare
 from .names import name_arguments, sighted
-from .program import Program, difference
+from .program import Program, Var, difference, shrunk
 from .state import PLAIN, Slot, reachable, unchanged
 from .tracer import Tracer
 
@@ -37,9 +37,10 @@ class Trace:
 
     `slots[n]` is the place of the program's n-th state variable, `plain` the places of all that is no
     array. `unstable` says why the call cannot have done the same as the next one, or is None.
+    `named`: note what things are called, for readers.
     """
 
-    def __init__(self, step, call: "Signature", state: Any = ()):
+    def __init__(self, step, call: "Signature", state: Any = (), named: bool = True):
         self.program = Program()
         self.slots: list[Slot] = []
         self.unstable: str | None = None
@@ -52,8 +53,9 @@ class Trace:
         placed = self._place(found.arrays)
         try:
             args, kwargs = call.rebuilt(tracers)
-            name_arguments(step, args, kwargs)
-            with sighted() as sightings, _under_way():
+            if named:
+                name_arguments(step, args, kwargs)
+            with sighted(named) as sightings, _under_way():
                 y = step(*args, **kwargs)
             self.cotangents = sightings.cotangents  # for names only
             _keep_tensors(found.tensors)
@@ -69,13 +71,30 @@ class Trace:
         for slot, now in written:
             store(slot, now.value if type(now) is Tracer else now)
         self.written = [slot for slot, _ in written]
-        self._forget_strangers()
+        self._reduce()
 
-    def _forget_strangers(self):
-        """Whether a Tensor stands where it stood is asked only if the program has to do with it."""
-        used = {v for call in self.program.calls for v in call.inputs()} | set(self.program.outputs())
-        known = {id(slot.owner) for slot, v in zip(self.slots, self.program.state) if v in used}
-        self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in known]
+    def _reduce(self):
+        """Leave out what the program has nothing to do with, and gradients that are set and not read.
+
+        `idle`: the slots of such gradients; `gradients`: the Var of a Tensor's data -> that of its gradient.
+        """
+        program, state = self.program, dict(zip((slot.place for slot in self.slots), self.program.state))
+        data = {id(slot.owner): v for slot, v in zip(self.slots, program.state) if slot.kind == "data"}
+        read = {v for call in program.calls for v in call.inputs()} | set(program.results)
+        grads = [slot for slot in (*self.slots, *self.written) if slot.kind == "grad"]
+        idle = {slot.place: slot for slot in grads if state.get(slot.place) not in read}
+        writes = [(slot, v) for slot, (_, v) in zip(self.written, program.writes)]
+        self.idle, written = list(idle.values()), {slot.place for slot in self.written} - set(idle)
+        self.gradients = {data[id(s.owner)]: v for s, v in writes if s.kind == "grad" and id(s.owner) in data}
+        read.update(v for slot, v in writes if slot.place in written and type(v) is Var)
+        used = [slot for slot in self.slots if state[slot.place] in read or slot.place in written]
+        number = {slot.place: n for n, slot in enumerate(used)}
+        self.slots, program.state = used, [state[place] for place in number]
+        program.writes = [(number.get(s.place, s.place), v) for s, v in writes if s.place in written]
+        for call in program.calls:
+            call.args = shrunk(call.args)
+        owners = {id(slot.owner) for slot in used}
+        self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in owners]
 
     def _place(self, slots):
         """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
@@ -116,42 +135,32 @@ class Trace:
 
     def _take_results(self, y):
         leaves, self._rebuild = tree.flatten(y)
-        self._leaves = []
-        for leaf in leaves:
-            value = constant(leaf)
-            if type(value) is Tracer:
-                self.program.results.append(value.variable)
-            self._leaves.append((type(value) is Tracer, type(leaf) is Tensor, leaf))
-        self.alone = (
-            y is leaves[0] and len(leaves) == 1 and self._leaves[0][:2] == (True, True) if leaves else False
-        )
-        self.traced_values = [constant(leaf).value for traced, _, leaf in self._leaves if traced]
+        traced = [constant(leaf) for leaf in leaves if type(constant(leaf)) is Tracer]
+        self.program.results = [tracer.variable for tracer in traced]
+        self.traced_values = [tracer.value for tracer in traced]
+        kinds = [(type(constant(leaf)) is Tracer, type(leaf) is Tensor) for leaf in leaves]
+        self.alone = kinds == [(True, True)] and y is leaves[0]
+        self._leaves = [(*kind, None if kind[0] else leaf) for kind, leaf in zip(kinds, leaves)]
         self.value = self.returned(self.traced_values)
-        self._leaves = [(traced, tensor, None if traced else leaf) for traced, tensor, leaf in self._leaves]
 
-    def returned(self, values):
-        """The step's result, around these values of its traced parts, which are copied."""
+    def returned(self, values, fresh=frozenset()):
+        """The step's result, around these values of its traced parts, copied but for those numbered in `fresh`."""
+        copies = (v.copy() if type(v) is np.ndarray and n not in fresh else v for n, v in enumerate(values))
         if self.alone:
-            (v,) = values
-            return Tensor._of(v.copy() if type(v) is np.ndarray else v, None)
-        fresh = (v.copy() if type(v) is np.ndarray else v for v in values)
-        return self._rebuild(
-            [
-                (Tensor._of(next(fresh), None) if tensor else next(fresh)) if traced else leaf
-                for traced, tensor, leaf in self._leaves
-            ]
-        )
+            return Tensor._of(next(copies), None)
+        parts = [(next(copies) if traced else x, traced and tensor) for traced, tensor, x in self._leaves]
+        return self._rebuild([Tensor._of(value, None) if tensor else value for value, tensor in parts])
 
     def differs(self, other: "Trace") -> str | None:
         """Why the two do not agree, or None."""
-        plain = [(slot.place, value) for slot, value in self.plain]
-        others = [(slot.place, value) for slot, value in other.plain]
-        if len(plain) != len(others) or any(
-            p != q or not (v is w or (isinstance(v, PLAIN) and v == w))
-            for (p, v), (q, w) in zip(plain, others)
-        ):
+        plain, others = ({slot.place: x for slot, x in trace.plain} for trace in (self, other))
+        pairs = zip(plain.values(), others.values())
+        same = (v is w or (isinstance(v, PLAIN) and v == w) for v, w in pairs)
+        if list(plain) != list(others) or not all(same):
             return self.unstable or other.unstable or "other values in reach of the step"
-        return self.unstable or other.unstable or difference(self.program, other.program)
+        places, now = ([slot.place for slot in trace.slots] for trace in (self, other))
+        moved = None if places == now else "other arrays in reach of the step"
+        return self.unstable or other.unstable or moved or difference(self.program, other.program)
 
 
 def _keep_tensors(places):
@@ -172,16 +181,9 @@ def store(slot: Slot, value: Any) -> None:
         unshare(slot.owner)
         if type(slot.owner._data) is np.ndarray:
             slot.owner._data[...] = value
-        else:
-            slot.put(value)
-    else:
-        slot.put(
-            np.array(value)[()]
-            if isinstance(value, np.generic)
-            else None
-            if value is None
-            else np.array(value)
-        )
+            return
+    own: Any = None if value is None else np.array(value)
+    slot.put(own[()] if isinstance(value, np.generic) else own)
 
 
 class Signature:

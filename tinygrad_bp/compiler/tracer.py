@@ -23,6 +23,10 @@ STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
 """What depends on shapes and dtypes alone."""
 
 
+ATOMS = frozenset({int, float, bool, np.ndarray, np.float32, np.float64, type(None)})
+NO_VIEWS: dict = {}
+
+
 class Untraceable(TypeError):
     """The step does something on traced values that a flat program cannot do again."""
 
@@ -71,10 +75,8 @@ class Tracer(DuckArray):
         return call(function, *args, **kwargs)
 
     def __array__(self, dtype=None, copy=None):
-        raise refuse(
-            "a traced value that becomes a plain array",
-            "stay with NumPy's functions on it (np.stack for np.array([a, b]))",
-        )
+        do = "stay with NumPy's functions on it (np.stack for np.array([a, b]))"
+        raise refuse("a traced value that becomes a plain array", do)
 
     def __bool__(self):
         raise refuse("Python control flow that depends on a traced value", "use np.where, or fallback=True")
@@ -119,9 +121,8 @@ class Tracer(DuckArray):
 
 
 def _no_number(name):
-    return refuse(
-        f"a traced value that becomes a Python {name}", "return it from the step, and convert it outside"
-    )
+    do = "return it from the step, and convert it outside"
+    return refuse(f"a traced value that becomes a Python {name}", do)
 
 
 def _number(name):
@@ -162,82 +163,70 @@ def _operators():
 
 def call(function, *args, **kwargs):
     """function(*args, **kwargs) on the values, noted; NotImplemented if a Tensor is to take it."""
-    parts = list(_flat([*args, *kwargs.values()]))
-    if any(type(part) is Tensor for part in parts):
+    parts: list = []
+    values, variables = [], []
+    for a in args:
+        value, var = (a, a) if type(a) in ATOMS else _split(a, parts)
+        values.append(value)
+        variables.append(var)
+    given, keywords = _split(kwargs, parts) if kwargs else (kwargs, kwargs)
+    if kwargs and kwargs.get("out", parts) is None:
+        del given["out"], keywords["out"]
+    if Tensor in map(type, parts):
         return NotImplemented
-    kwargs = {k: v for k, v in kwargs.items() if not (v is None and k == "out")}
-    if "out" in kwargs:
+    if "out" in keywords:
         raise refuse(f"{_name(function)} with out=", "use the result")
-    program = next(part.program for part in parts if type(part) is Tracer)
-    forward = _forward(function)
-    value = forward(*_values(args), **_values(kwargs))
+    program = parts[0].program
+    forward = function.__wrapped__ if type(function) is Primitive else function
+    value = forward(*values, **given)
     if function in STATIC:
         return value
+    inputs = [part.variable for part in parts]
     if isinstance(value, (tuple, list)):
-        outs = [program.new(part) for part in value]
-        views = {v: _seen(part, parts) for part, v in zip(value, outs)}
-        program.note(Call(function, _vars(args), _vars(kwargs), tuple(outs), True, views))
+        outs = tuple([program.new(part) for part in value])
+        views = {v: seen for part, v in zip(value, outs) if (seen := _seen(part, parts)) is not None}
+        program.calls.append(Call(function, tuple(variables), keywords, outs, True, views, inputs))
         return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
     if not isinstance(value, (np.ndarray, np.generic)):
-        raise refuse(
-            f"{_name(function)}, which gives Python {type(value).__name__} of traced values",
-            "let it be decided outside the step, or use fallback=True",
-        )
+        what = f"{_name(function)}, which gives Python {type(value).__name__} of traced values"
+        raise refuse(what, "let it be decided outside the step, or use fallback=True")
     out = program.new(value)
-    program.note(Call(function, _vars(args), _vars(kwargs), (out,), False, {out: _seen(value, parts)}))
+    seen = _seen(value, parts) if type(value) is np.ndarray else None
+    views = NO_VIEWS if seen is None else {out: seen}
+    program.calls.append(Call(function, tuple(variables), keywords, (out,), False, views, inputs))
     return Tracer(program, value, out)
 
 
 def _seen(value, parts):
     """The Var whose memory the value shares, or None."""
-    if type(value) is not np.ndarray or (
-        value.base is None and not any(p.value is value for p in parts if type(p) is Tracer)
-    ):
+    if value.base is None and id(value) not in [id(p.value) for p in parts]:
         return None
-    found = (
-        p.variable
-        for p in parts
-        if type(p) is Tracer and type(p.value) is np.ndarray and np.may_share_memory(value, p.value)
-    )
-    return next(found, None)
-
-
-def _forward(function):
-    """The function for arrays; what NumPy's own name means."""
-    return function.__wrapped__ if isinstance(function, Primitive) else function
+    arrays = (p for p in parts if type(p.value) is np.ndarray)
+    return next((p.variable for p in arrays if np.may_share_memory(value, p.value)), None)
 
 
 def _name(function):
     return getattr(function, "__name__", repr(function))
 
 
-def _flat(x):
-    for part in x:
-        if isinstance(part, (list, tuple)):
-            yield from _flat(part)
-        else:
-            yield part
-
-
-def _values(x):
-    return _mapped(x, lambda t: t.value)
-
-
-def _vars(x):
-    return _mapped(x, lambda t: t.variable)
-
-
-def _mapped(x, f):
-    """x with f of every Tracer in it."""
-    if type(x) is Tracer:
-        return f(x)
-    if type(x) in (list, tuple):
-        return like(x, (_mapped(part, f) for part in x))
-    if type(x) is dict:
-        return {k: _mapped(v, f) for k, v in x.items()}
-    if type(x) is slice:
-        return slice(*(_mapped(part, f) for part in (x.start, x.stop, x.step)))
-    return x
+def _split(x, found):
+    """x with the values of the Tracers in it, and x with their Vars; `found` gets these, and Tensors."""
+    kind = type(x)
+    if kind is Tracer:
+        found.append(x)
+        return x.value, x.variable
+    if kind is Tensor:
+        found.append(x)
+    elif kind is tuple or kind is list or isinstance(x, (tuple, list)):
+        pairs = [_split(part, found) for part in x]
+        return like(x, [value for value, _ in pairs]), like(x, [var for _, var in pairs])
+    elif kind is dict:
+        pairs = [_split(part, found) for part in x.values()]
+        return dict(zip(x, [value for value, _ in pairs])), dict(zip(x, [var for _, var in pairs]))
+    elif kind is slice:
+        values, variables = _split((x.start, x.stop, x.step), found)
+        return slice(*values), slice(*variables)
+    return x, x
 
 
 _operators()

@@ -11,7 +11,7 @@ import numpy as np
 from ..primitive import defvjp, primitive
 
 
-def _names_once(index):
+def names_once(index):
     """Does `index` name no element twice? Slices, integers and boolean masks cannot."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
@@ -32,12 +32,15 @@ def flat(a, axis):
 def scatter(x, index, shape):
     """Zeros of `shape` with x added at `index`, as often as an element is named: getitem's transpose."""
     total = np.zeros(shape, x.dtype)
-    _add_at(total, x, index)
+    if names_once(index):
+        total[index] = x
+    else:
+        np.add.at(total, index, x)
     return total
 
 
 def _add_at(total, x, index):
-    if _names_once(index):
+    if names_once(index):
         total[index] += x
     else:
         np.add.at(total, index, x)
