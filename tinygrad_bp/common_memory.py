@@ -47,6 +47,8 @@ class _Families:
 def note(t):
     """The user holds an array on the memory of t: remember t's family, or let it join one in its place."""
     root = root_of(t)
+    while type(root._data) is type(root):  # of several levels it is the oldest that has the memory
+        root = root_of(root._data)
     with _lock:
         families = _families_over(root._data)
         low, high = _bounds(root._data)

@@ -259,6 +259,24 @@ def test_layouts(f):
                 np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-14)
 
 
+@EVERY_OP
+def test_a_write_into_a_result_is_one_into_the_argument_as_in_numpy(f):
+    """What is a view of an argument in NumPy is one here, and is known as one; what is none is none."""
+    for call, operands, keywords in drawn(f, np.float64):
+        variables, put = split(operands)
+        arrays = [x.copy() for x in variables]
+        leaves = [bp.Tensor(x, requires_grad=True) for x in variables]
+        tensors = [np.copy(leaf) for leaf in leaves]
+        results = tree.leaves(call(*put(arrays), **keywords)), tree.leaves(call(*put(tensors), **keywords))
+        for expected, found in zip(*results):
+            if type(expected) is np.ndarray and expected.flags.writeable:
+                expected[...] = found[...] = 77.0
+        for a, x, leaf, t in zip(arrays, variables, leaves, tensors):
+            np.testing.assert_array_equal(t.detach().data, a)
+            np.sum(t).backward(retain_graph=True)
+            np.testing.assert_array_equal(leaf.grad, np.equal(a, x))
+
+
 TOLERANCE = {np.float16: 2e-2, np.float32: 2e-5, np.complex64: 2e-5, np.float64: 0, np.complex128: 0}
 
 
