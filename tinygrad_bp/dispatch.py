@@ -72,13 +72,15 @@ def _record_composite(entry, args, kwargs):
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
+    args, kwargs = [_peeled(a, level) for a in args], {k: _peeled(v, level) for k, v in kwargs.items()}
+    return _over(entry.forward(*args, **kwargs), y, level)
 
-    def peel(a):
-        if isinstance(a, (list, tuple)):
-            return like(a, map(peel, a))
-        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
-    return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
+def _peeled(a, level):
+    """`a`, and what is in it, without what records at this level."""
+    if isinstance(a, (list, tuple)):
+        return like(a, [_peeled(part, level) for part in a])
+    return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
 
 def _over(value, y, level):
