@@ -15,13 +15,15 @@ from bisect import bisect_left, insort
 import numpy as np
 
 from .errors import message
+from .graph import held_at_fork
 from .views import adopt, leased, registry, root_of
 
 _OWNERS: dict[int, "_Families"] = {}
 """id of what owns memory -> the families of Tensors over it."""
 _SHARED: set[int] = set()
 """ids of those owners over whose memory more than one family was noted: mostly none, so a write asks here first."""
-_lock = threading.RLock()  # the collector may come by at any time, and finalizers may make Tensors
+# an RLock, since the collector may come by at any time, and finalizers may make Tensors
+_lock = held_at_fork(threading.RLock())
 _serial = itertools.count().__next__
 
 
