@@ -527,6 +527,25 @@ def test_several_values_for_the_one_place_of_an_array_without_axes():
         flat[:] = x * x
 
 
+def test_a_write_that_fails_changes_nothing():
+    """Neither value nor graph, of whichever of the targets."""
+    x = bp.Tensor(A, requires_grad=True)
+    for failing in (
+        lambda t: operator.setitem(t, 0, t[:, 0]),
+        lambda t: np.copyto(t, t[:, :2]),
+        lambda t: np.add(t, t, out=t[0]),
+        lambda t: np.modf(t, out=(t, bp.zeros(2))),
+    ):
+        x.grad = None
+        t = x * 2.0
+        row = t[1]
+        with pytest.raises(ValueError, match="a value does not fit|remapped|axis remapping"):
+            failing(t)
+        np.testing.assert_array_equal(t.data, 2.0 * A)
+        (np.sum(t) + np.sum(row)).backward()
+        np.testing.assert_array_equal(x.grad, np.where(np.arange(2)[:, None] == 1, 4.0, 2.0) * np.ones(3))
+
+
 def test_no_values_to_write():
     for recorded in (True, False):
         t = np.copy(bp.Tensor(np.ones((2, 2)), requires_grad=recorded))

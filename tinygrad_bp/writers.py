@@ -59,6 +59,7 @@ def _call_into_several(fn, args, out, kwargs):
     pairs = [(target, part) for target, part in zip(out, found) if target is not None]
     for target, part in pairs:
         _target(target, f"{fn.__name__} with out=", part)
+        np.broadcast_to(constants(part), np.shape(target))
     for target, part in pairs:
         _copyto(target, part)
     return tuple(part if target is None else target for target, part in zip(out, found))

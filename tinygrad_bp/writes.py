@@ -89,8 +89,7 @@ def store(target, result, fresh=False):
     """
     result = _one_array(result)
     root, recorded = _check(target, result)
-    if np.shape(result) != target.shape:
-        result = np.broadcast_to(result, target.shape)
+    result = _stretched(result, target.shape)
     dtype = np.result_type(constant(result))
     if not np.can_cast(dtype, target.dtype, "same_kind"):
         raise TypeError(
@@ -225,7 +224,18 @@ def _in_shape(value, shape):
     """`value` as NumPy stretches it to a place of this shape: leading axes of length 1 fall away."""
     if np.ndim(value) > len(shape):
         value = np.reshape(value, np.shape(value)[np.ndim(value) - len(shape) :])
-    return value if np.shape(value) == shape else np.broadcast_to(value, shape)
+    return _stretched(value, shape)
+
+
+def _stretched(value, shape):
+    if np.shape(value) == shape:
+        return value
+    try:
+        return np.broadcast_to(value, shape)
+    except ValueError:
+        fits = f"a value that broadcasts to shape {shape}"
+        what = "a value does not fit the place that it is written to"
+        raise ValueError(message(what, expected=fits, got=outline(value))) from None
 
 
 def _one_value_each(root, index, value):
