@@ -539,7 +539,7 @@ def test_a_write_that_fails_changes_nothing():
         x.grad = None
         t = x * 2.0
         row = t[1]
-        with pytest.raises(ValueError, match="a value does not fit|remapped|axis remapping"):
+        with pytest.raises(ValueError, match="a value does not fit"):
             failing(t)
         np.testing.assert_array_equal(t.data, 2.0 * A)
         (np.sum(t) + np.sum(row)).backward()

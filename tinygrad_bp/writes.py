@@ -89,7 +89,7 @@ def store(target, result, fresh=False):
     """
     result = _one_array(result)
     root, recorded = _check(target, result)
-    result = _stretched(result, target.shape)
+    result = stretched(result, target.shape)
     dtype = np.result_type(constant(result))
     if not np.can_cast(dtype, target.dtype, "same_kind"):
         raise TypeError(
@@ -224,10 +224,11 @@ def _in_shape(value, shape):
     """`value` as NumPy stretches it to a place of this shape: leading axes of length 1 fall away."""
     if np.ndim(value) > len(shape):
         value = np.reshape(value, np.shape(value)[np.ndim(value) - len(shape) :])
-    return _stretched(value, shape)
+    return stretched(value, shape)
 
 
-def _stretched(value, shape):
+def stretched(value, shape):
+    """`value` broadcast to `shape`, or an error in words of writing."""
     if np.shape(value) == shape:
         return value
     try:
