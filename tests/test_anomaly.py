@@ -355,3 +355,13 @@ def test_a_drawing_of_a_checked_graph_can_be_made():
     with bp.detect_anomaly():
         y = np.sum(leaf([1.0, 2.0], "x") * 3.0)
     assert "multiply" in bp.viz.graph(y).source or "×" in bp.viz.graph(y).source
+
+
+def test_operands_are_told_in_their_own_digits():
+    x = bp.Tensor(np.array([3e38], np.float32), requires_grad=True, name="x")
+    with (
+        bp.detect_anomaly(),
+        np.errstate(over="ignore"),
+        pytest.raises(FloatingPointError, match=r"x was 3e\+38 there"),
+    ):
+        x * np.float32(10)

@@ -271,3 +271,39 @@ def test_an_array_forgets_its_tensors():
     del kept, nd
     gc.collect()
     assert len(common._OWNERS) == before
+
+
+def test_a_plain_write_past_a_value_that_records_is_an_error():
+    """Its gradient would have to know of it; under no_grad, and into a leaf, it need not."""
+    x = leaf([1.0, 2.0])
+    t = x * x
+    part = bp.Tensor(t.detach().data[1:])
+    with pytest.raises(ValueError, match=COMMON):
+        part[0] = 5.0
+    np.testing.assert_array_equal(t.data, [1.0, 4.0])
+    with bp.no_grad():
+        part[0] = 5.0
+    np.testing.assert_array_equal(t.data, [1.0, 5.0])
+    array = np.ones(3)
+    parameter, rest = bp.Tensor(array, requires_grad=True), bp.Tensor(array[1:])
+    rest[0] = 5.0
+    np.testing.assert_array_equal(parameter.data, [1.0, 5.0, 1.0])
+
+
+@pytest.mark.parametrize("transform", [bp.grad, bp.hessian, lambda f: bp.jacobian(bp.hessian(f))])
+def test_a_second_tensor_over_a_value_of_a_transform_is_a_view_of_it(transform):
+    """At whatever order: a constant one, as by `detach`; who writes through it writes into the value."""
+
+    def program(over):
+        def f(x):
+            t = x * x * x
+            second = over(t)
+            second[0] = 5.0
+            t[1] = x[0] * 7.0
+            return np.sum(t * x) + np.sum(second * x)
+
+        return f
+
+    x = np.array([1.0, 2.0, 3.0])
+    expected = transform(program(lambda t: t.detach()))(x)
+    np.testing.assert_array_equal(transform(program(lambda t: bp.Tensor(t.detach().data)))(x), expected)

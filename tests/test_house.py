@@ -24,6 +24,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"tensor"},
     {"creators", "dispatch"},
     {"writes"},
+    {"writers"},
     {"backward"},
     {"transforms"},
     {"checkpoint"},
@@ -38,7 +39,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
     {"__init__", "__main__"},
 ]
 BUDGETS = {
-    "root": 2900, "ops": 2180, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "derivation": 1250,
+    "root": 2950, "ops": 2180, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "derivation": 1250,
     "viz": 2450, "compiler": 2500, "cli": 300,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}, "ops": {"numpy", "scipy"}}  # SciPy when it is met
@@ -122,7 +123,7 @@ def test_imports_point_downward(path):
             continue
         if here == "ops":
             assert there in ("primitive", "errors"), f"ops sees primitive and NumPy only, not {module}"
-        elif there == "ops" and here == "writes":
+        elif there == "ops" and here in ("writes", "writers"):
             assert module == "tinygrad_bp.ops.indexing", (
                 "a write is put and scatter, which stand on primitive alone"
             )

@@ -204,3 +204,16 @@ def test_methods_write_to_out(call):
     np.testing.assert_array_equal(out.data, wanted)
     np.sum(out * out).backward()
     np.testing.assert_allclose(t.grad, bp.grad(lambda x: np.sum(call(x, None) ** 2))(x))
+
+
+def test_copies_and_conjugates_lie_in_memory_as_numpys_do():
+    a = np.arange(6.0).reshape(2, 3)
+    t = np.copy(bp.Tensor(a, requires_grad=True))
+    for order in ((), ("C",), ("F",), ("K",)):
+        assert t.T.copy(*order).data.strides == a.T.copy(*order).strides
+    assert a.conj() is a
+    assert t.conj() is t
+    assert t.conjugate() is t
+    scalar = np.sum(t)
+    assert type(scalar.copy().data) is type(np.sum(a).copy()) is np.float64
+    scalar.copy().backward()

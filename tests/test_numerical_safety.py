@@ -181,6 +181,28 @@ def test_cross_entropy_of_any_finite_logits(dtype):
     assert c.dtype == t.grad.dtype == dtype
 
 
+@EVERY_DTYPE
+@pytest.mark.parametrize("end", ["most", "infinity"])
+def test_a_class_of_probability_0_costs_nothing_however_improbable(dtype, end):
+    """0 · log 0 = 0, for logits so far apart that the logarithm is −∞; eagerly, at order 2 and compiled."""
+    low = -np.finfo(dtype).max if end == "most" else -np.inf
+    z, p = (
+        np.array([[np.finfo(dtype).max, low, 3.0], [2.0, low, 2.0]], dtype),
+        np.array([[1, 0, 0], [0.5, 0, 0.5]], dtype),
+    )
+    t = bp.Tensor(z, requires_grad=True)
+    c = F.cross_entropy(t, p, reduction="none")
+    c.backward(np.ones(2, dtype))
+    np.testing.assert_allclose(c.data, [0.0, np.log(2.0)], rtol=8 * float(np.finfo(dtype).eps), atol=0)
+    np.testing.assert_array_equal(t.grad, np.zeros((2, 3)))
+    assert c.dtype == t.grad.dtype == dtype
+    second = bp.hvp(lambda z: F.cross_entropy(z, p, reduction="sum"), z, np.ones_like(z))
+    np.testing.assert_array_equal(second, np.zeros((2, 3)))
+    step = bp.compile(lambda z: F.cross_entropy(z, p, reduction="sum"))
+    values = [step(z) for _ in range(4)]
+    np.testing.assert_allclose(values, np.log(2.0), rtol=8 * float(np.finfo(dtype).eps))
+
+
 COSTS = {
     "mse_loss": F.mse_loss, "quadratic_cost": F.quadratic_cost, "cross_entropy": F.cross_entropy,
     "binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits,

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import tinygrad_bp as bp
-from tinygrad_bp import backward
+from tinygrad_bp import backward, common_memory
 from tinygrad_bp.graph import AMBIENT
 
 THREADS = 8
@@ -207,6 +209,31 @@ def test_a_forked_child_records_and_differentiates():
     assert w.grad is None, "the child's gradients are its own"
     y.backward()
     np.testing.assert_array_equal(w.grad, 3 * w.data**2)
+
+
+@pytest.mark.skipif("not hasattr(os, 'fork')", reason="POSIX only")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("lock", [backward._lock, common_memory._lock], ids=["gradients", "memory"])
+def test_a_child_does_not_wait_for_a_thread_that_only_its_parent_has(lock):
+    taken = threading.Event()
+
+    def hold():
+        with lock:
+            taken.set()
+            time.sleep(0.2)  # long enough for the fork to meet it
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends a child that waits
+        array = np.ones(3)
+        bp.Tensor(array)[0] = bp.Tensor(array).data[1]
+        np.sum(leaf([1.0, 2.0]) * 2.0).backward()
+        os._exit(0)
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # ---- an exception leaves nothing behind ------------------------------------------------------------

@@ -482,3 +482,105 @@ def test_an_observed_constant_has_the_value_of_its_time():
         _ = x * c
     values = [seen.parents[1].value.tolist() for seen in run]
     assert values == [[1.0, 2.0], [50.0, 2.0]]
+
+
+def test_a_complex_value_in_a_real_or_imaginary_part_leaves_its_own_imaginary_part_behind():
+    """As in NumPy, with NumPy's warning; the other part of the target keeps its value."""
+    z, w = np.array([1 + 2j, 3 - 1j]), np.array([5 + 7j, 2 + 3j])
+
+    def program(x, y):
+        t, u = x * 1.0, y * 1.0
+        with pytest.warns(np.exceptions.ComplexWarning):
+            t.real[...] = u
+        with pytest.warns(np.exceptions.ComplexWarning):
+            t.imag[0] = u[1]
+        return np.concatenate([t, u])
+
+    both(program, z, w)
+
+
+def test_values_that_share_the_targets_memory_are_those_of_before():
+    both(write(lambda t, v: np.multiply.at(t, (np.array([0, 0, 1]),), t[:1])), A, A)
+
+
+def test_ufunc_at_rounds_once():
+    """A wider value is not rounded to the target's dtype before it is added."""
+    for ufunc in (np.add, np.subtract, np.multiply, np.divide):
+        for value in (1 / 3, [0.1, 0.2, 0.3], np.uint8(3)):
+            a = np.linspace(1, 2, 4, dtype=np.float32) / np.float32(3)
+            t = bp.Tensor(a.copy(), requires_grad=True) * np.float32(1)
+            ufunc.at(a, [0, 3, 0], value)
+            ufunc.at(t, [0, 3, 0], value)
+            np.testing.assert_array_equal(t.data, a, strict=True)
+
+
+def test_several_values_for_the_one_place_of_an_array_without_axes():
+    """The last one counts; what does not fit is refused."""
+    x = bp.Tensor([1.0, 2.0], requires_grad=True)
+    buffer = bp.zeros(())
+    flat = buffer.reshape(1)
+    np.put(flat, [0, 0], x * x)
+    assert buffer.item() == 4.0
+    buffer.backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 4.0])
+    with pytest.raises(ValueError, match="broadcast"):
+        flat[:] = x * x
+
+
+def test_a_write_that_fails_changes_nothing():
+    """Neither value nor graph, of whichever of the targets."""
+    x = bp.Tensor(A, requires_grad=True)
+    for failing in (
+        lambda t: operator.setitem(t, 0, t[:, 0]),
+        lambda t: np.copyto(t, t[:, :2]),
+        lambda t: np.add(t, t, out=t[0]),
+        lambda t: np.modf(t, out=(t, bp.zeros(2))),
+    ):
+        x.grad = None
+        t = x * 2.0
+        row = t[1]
+        with pytest.raises(ValueError, match="a value does not fit"):
+            failing(t)
+        np.testing.assert_array_equal(t.data, 2.0 * A)
+        (np.sum(t) + np.sum(row)).backward()
+        np.testing.assert_array_equal(x.grad, np.where(np.arange(2)[:, None] == 1, 4.0, 2.0) * np.ones(3))
+
+
+def test_no_values_to_write():
+    for recorded in (True, False):
+        t = np.copy(bp.Tensor(np.ones((2, 2)), requires_grad=recorded))
+        np.fill_diagonal(t, [])
+        np.testing.assert_array_equal(t.data, np.ones((2, 2)))
+        with pytest.raises(ValueError, match="no values"):
+            np.place(t, [[True, False], [False, False]], [])
+
+
+def test_several_results_go_to_several_targets():
+    def program(x):
+        t, u = x * 2.0, x * x
+        found = np.modf(t * u, out=(t, u))
+        assert found[0] is t
+        assert found[1] is u
+        quotient, none = np.divmod(t + 3.0 * x, 0.7, out=(None, t))
+        assert none is t
+        return np.concatenate([t.ravel(), u.ravel() * t.ravel(), quotient.ravel()])
+
+    both(program, np.array([0.31, 1.1]))
+    x, plain = bp.Tensor(A, requires_grad=True), np.zeros(A.shape)
+    with pytest.raises(TypeError, match="modf with out= would write a value that records into a plain"):
+        np.modf(x * 1.0, out=(bp.zeros(A.shape), plain))
+    with pytest.raises(TypeError, match="where"):
+        np.modf(x * 1.0, out=(bp.zeros(A.shape), None), where=A > 0)
+
+
+def test_the_memory_of_a_detached_tensor_under_a_transform_of_a_transform():
+    """Its array can be had, and a second Tensor over it is known to share it."""
+
+    def f(x):
+        t = x * x
+        array = t.detach().data
+        assert type(array) is np.ndarray
+        assert np.array_equal(t.detach().numpy(), array)
+        return np.sum(t * x * array.size)
+
+    np.testing.assert_array_equal(bp.hessian(f)(np.array([1.0, 2.0])), np.diag([12.0, 24.0]))

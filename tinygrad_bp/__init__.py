@@ -6,7 +6,7 @@
 Read `backward.py` first: its first function is the chain rule. `ops/` is the table of derivatives.
 """
 
-from . import data, io, nn, ops, optim, training, tree, writes  # noqa: F401 (writes teaches NumPy's writers)
+from . import data, io, nn, ops, optim, training, tree, writers  # noqa: F401 (writers teaches NumPy's)
 from .anomaly import detect_anomaly
 from .check import GradcheckError, gradcheck
 from .checkpoint import checkpoint

@@ -150,7 +150,7 @@ class _Suspect(Seen):
             value, name = np.asarray(value), parent.name or f"operand {i}"
             if value.shape == a.shape or (not in_backward and value.size == 1):
                 element = value[tuple(bad[0])] if value.shape == a.shape else value.reshape(())
-                facts.append(f"{name} was {element} there")
+                facts.append(f"{name} was {element!s} there")
             elif value.size and value.dtype.kind in "fiub":
                 facts.append(
                     f"{name} of shape {value.shape} lay in [{np.min(value):.4g}, {np.max(value):.4g}]"

@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
-from .graph import NO_KEYWORDS, UNRETAINED, extra_of, upstairs
+from .graph import NO_KEYWORDS, UNRETAINED, extra_of, held_at_fork, upstairs
 from .primitive import DuckArray
 from .tensor import constant, refresh
 
@@ -298,7 +298,7 @@ def _cotangent_of(t, grad):
     return g
 
 
-_lock = threading.Lock()
+_lock = held_at_fork(threading.Lock())
 
 
 def accumulate(leaf, g):

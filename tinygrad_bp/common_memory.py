@@ -15,13 +15,15 @@ from bisect import bisect_left, insort
 import numpy as np
 
 from .errors import message
+from .graph import AMBIENT, held_at_fork
 from .views import adopt, leased, registry, root_of
 
 _OWNERS: dict[int, "_Families"] = {}
 """id of what owns memory -> the families of Tensors over it."""
 _SHARED: set[int] = set()
 """ids of those owners over whose memory more than one family was noted: mostly none, so a write asks here first."""
-_lock = threading.RLock()  # the collector may come by at any time, and finalizers may make Tensors
+# an RLock, since the collector may come by at any time, and finalizers may make Tensors
+_lock = held_at_fork(threading.RLock())
 _serial = itertools.count().__next__
 
 
@@ -47,9 +49,10 @@ class _Families:
 def note(t):
     """The user holds an array on the memory of t: remember t's family, or let it join one in its place."""
     root = root_of(t)
+    own = _array_of(root)
     with _lock:
-        families = _families_over(root._data)
-        low, high = _bounds(root._data)
+        families = _families_over(own)
+        low, high = _bounds(own)
         entries = families.entries
         i = bisect_left(entries, (low, high))
         while i < len(entries) and entries[i][:2] == (low, high):
@@ -62,16 +65,23 @@ def note(t):
                 continue
             if first is root:
                 return
-            if t is root and t._alias is None and _layout(first._data) == _layout(t._data):
+            if t is root and t._alias is None and _layout(_array_of(first)) == _layout(own):
                 adopt(t, first, (), detached=first._node is not None)
                 return
         if len(entries) >= families.limit:
             entries[:] = filter(_living, entries)
             families.limit = max(32, 2 * len(entries))  # so that looking through them costs little on average
         families.longest = max(families.longest, high - low)
-        insort(entries, (low, high, _serial(), weakref.ref(root), weakref.ref(root._data), registry(root)))
+        insort(entries, (low, high, _serial(), weakref.ref(root), weakref.ref(own), registry(root)))
         if len(entries) > 1:
-            _SHARED.add(id(_owner(root._data)))
+            _SHARED.add(id(_owner(own)))
+
+
+def _array_of(root):
+    """The array under a root, whose data is a Tensor under a transform of a transform."""
+    while type(root._data) is type(root):
+        root = root._data
+    return root._data
 
 
 def check(root, recorded):
@@ -105,14 +115,24 @@ def _conflict(root, recorded, family, array, views):
     if array() is root._data or (stays and family is root):
         return False
     if stays:
-        return _overlap(family._data, root._data) and (recorded or leased(root) or leased(family))
+        known = recorded or leased(root) or leased(family) or _computed(family)
+        return known and _overlap(_array_of(family), root._data)
     needed = [array(), *(held() for _, held in views)]
     return any(a is not None and _overlap(a, root._data) for a in needed)
 
 
+def _computed(root):
+    """Does it record, and not as a leaf? Then what is overwritten in it has no gradient any more."""
+    node = root._node
+    return node is not None and node.op is not None and node.level > AMBIENT.get().blocked
+
+
 def _stays(root, array):
     """Is the root's array the one that was noted, or a view that took its place (see `views.adopt`)?"""
-    return root is not None and (root._data is array() or (root._data.base is array() is not None))
+    if root is None:
+        return False
+    own = _array_of(root)
+    return own is array() or (own.base is array() is not None)
 
 
 def _families_over(array):

@@ -15,7 +15,7 @@ from .graph import UPSTAIRS, upstairs
 from .methods import constants, like, records
 from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
 from .tensor import Tensor, bare, record, refresh, tensors_in, wrap
-from .views import View, shares
+from .views import shares
 
 
 def _of_scipy(fn):
@@ -72,21 +72,23 @@ def _record_composite(entry, args, kwargs):
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
+    args, kwargs = [_peeled(a, level) for a in args], {k: _peeled(v, level) for k, v in kwargs.items()}
+    return _over(entry.forward(*args, **kwargs), y, level)
 
-    def peel(a):
-        if isinstance(a, (list, tuple)):
-            return like(a, map(peel, a))
-        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
-    return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
+def _peeled(a, level):
+    """`a`, and what is in it, without what records at this level."""
+    if isinstance(a, (list, tuple)):
+        return like(a, [_peeled(part, level) for part in a])
+    return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
 
 
 def _over(value, y, level):
-    """`value` with the derivative of y, if y is of this level; new Tensors: y may be an argument."""
+    """`value` with the derivative of y, if y is of this level."""
     if isinstance(value, (tuple, list)):
         return like(value, [_over(v, part, level) for v, part in zip(value, y)])
-    if type(y) is Tensor and type(y._alias) is View and shares(y._data, bare(value)):
-        return y  # of an argument's memory, as NumPy's value is
+    if type(y) is Tensor and (y._data is bare(value) or shares(y._data, bare(value))):
+        return y  # an argument, or of its memory, as NumPy's value is
     recorded = type(y) is Tensor and y._node is not None and y._node.level == level
     inexact = recorded and value.dtype.kind in "fc"  # not what NumPy has made integers
     return Tensor._of(bare(value), y._node) if inexact else bare(value)

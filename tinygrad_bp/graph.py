@@ -7,6 +7,7 @@ its last Tensor. Read `tensor.py` next.
 """
 
 import itertools
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -21,6 +22,13 @@ def upstairs(function):
     """Let the floors below call `function` by its name."""
     UPSTAIRS[function.__name__] = function
     return function
+
+
+def held_at_fork(lock):
+    """The lock, which a fork waits for: a child would wait for ever for one that another thread has."""
+    if "fork" in vars(os):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
 
 
 class Ambient:

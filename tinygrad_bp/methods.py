@@ -275,7 +275,10 @@ class ArrayMethods(DuckArray):
     swapaxes = _method(np.swapaxes)
     repeat = _method(np.repeat)
     diagonal = _method(np.diagonal)
-    copy = _method(np.copy)
+
+    def copy(self: Any, order="C"):
+        """A copy that records, by default with its elements in C order; of NumPy's scalars another scalar."""
+        return +self if isinstance(constant(self), np.generic) else np.copy(self, order=order)
 
     def reshape(self: Any, *shape, order="C"):
         """`np.reshape`; lengths may be given one by one."""
@@ -301,8 +304,7 @@ class ArrayMethods(DuckArray):
     put = _method(np.put)
     argsort = _method(np.argsort)
     argpartition = _method(np.argpartition)
-    argmax = _method(np.argmax)
-    argmin = _method(np.argmin)
+    argmax, argmin = _method(np.argmax), _method(np.argmin)
     nonzero = _method(np.nonzero)
     searchsorted = _method(np.searchsorted)
 
@@ -322,10 +324,13 @@ class ArrayMethods(DuckArray):
         return np.clip(self, min, max, out=out)
 
     round = _method(np.round)
-    conj = _method(np.conjugate)
-    conjugate = _method(np.conjugate)
-    any = _method(np.any)
-    all = _method(np.all)
+
+    def conj(self):
+        """The complex conjugate; of real numbers the Tensor itself, as an ndarray's `conj` gives."""
+        return np.conjugate(self) if self.dtype.kind == "c" else self
+
+    conjugate = conj
+    any, all = _method(np.any), _method(np.all)
 
     @property
     def real(self):

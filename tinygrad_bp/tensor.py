@@ -42,7 +42,7 @@ def record(op, args, kwargs, forward=None):
     if level <= ambient.blocked:
         values = [constant(a) for a in operands]
         y = wrap(_run(forward, op, values, kwargs, operands))
-        return _adopted(y, op, args, kwargs, forward, values[0])
+        return _adopted(y, op, args, kwargs, forward, values)
     values, parents, mask = [], [], 0
     for i, a in enumerate(operands):
         node = a._node if type(a) is Tensor else None
@@ -62,7 +62,7 @@ def record(op, args, kwargs, forward=None):
         node.extra = Extra(kwargs)
     if several:
         return _record_parts(y, node, operands, ambient)
-    return _adopted(_finish(y, node, operands, ambient), op, args, kwargs, forward, values[0])
+    return _adopted(_finish(y, node, operands, ambient), op, args, kwargs, forward, values)
 
 
 def _youngest(operands):
@@ -77,10 +77,12 @@ def _youngest(operands):
     return level
 
 
-def _adopted(result, op, args, kwargs, forward, value):
-    """`result`, known as a view if it shares the memory of the first operand's `value`."""
-    if op.view and type(args[0]) is Tensor and shares(result._data, value):
-        adopt(result, args[0], (Step(op, forward, args[1:], kwargs),))
+def _adopted(result, op, args, kwargs, forward, values):
+    """`result`, known as a view if it shares the memory of the first Tensor among `args`."""
+    if op.view:
+        i = 0 if type(args[0]) is Tensor else next((i for i, a in enumerate(args) if type(a) is Tensor), None)
+        if i is not None and shares(result._data, values[i]):
+            adopt(result, args[i], (Step(op, forward, args[:i], args[i + 1 :], kwargs),))
     return result
 
 
@@ -102,7 +104,7 @@ def refresh(t):
     try:
         view = snapshot(t._alias.root)
         for step in t._alias.steps:
-            view = record(step.op, (view, *step.extra), step.kwargs, step.forward)
+            view = record(step.op, (*step.before, view, *step.after), step.kwargs, step.forward)
     finally:
         AMBIENT.reset(token)
     t._node = view._node
@@ -184,7 +186,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
         ambient.run.saw(new, y, (x,), ambient.module)
     result = Tensor._of(y, new)
     if op.view and shares(y, a):
-        adopt(result, x, (Step(op, forward, (), kwargs),) if kwargs else bare_step(op, forward))
+        adopt(result, x, (Step(op, forward, (), (), kwargs),) if kwargs else bare_step(op, forward))
     return result
 
 

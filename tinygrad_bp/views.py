@@ -21,18 +21,18 @@ the quick paths of recording hand it to the general one, which looks."""
 
 
 class Step:
-    """One view op: forward(array, *extra, **kwargs) is the view."""
+    """One view op: forward(*before, array, *after, **kwargs) is the view."""
 
-    __slots__ = ("extra", "forward", "kwargs", "op")
+    __slots__ = ("after", "before", "forward", "kwargs", "op")
 
-    def __init__(self, op, forward, extra, kwargs):
-        self.op, self.forward, self.extra, self.kwargs = op, forward, extra, kwargs
+    def __init__(self, op, forward, before, after, kwargs):
+        self.op, self.forward, self.before, self.after, self.kwargs = op, forward, before, after, kwargs
 
 
 @functools.lru_cache(256)
 def bare_step(op, forward):
     """The steps of a view that takes nothing but the array, such as t.T: one, made once."""
-    return (Step(op, forward, (), NO_KEYWORDS),)
+    return (Step(op, forward, (), (), NO_KEYWORDS),)
 
 
 class View:
@@ -48,7 +48,7 @@ class View:
     def of(self, array):
         """The steps, taken from `array` in the root's place."""
         for step in self.steps:
-            array = step.forward(array, *step.extra, **step.kwargs)
+            array = step.forward(*step.before, array, *step.after, **step.kwargs)
         return array
 
 

@@ -1,22 +1,21 @@
-"""Writes into Tensors: `t[i] = v`, `t += v`, `out=`, `np.copyto` and the rest, with right gradients.
+"""Writes into Tensors: `t[i] = v` and `t += v`, with right gradients.
 
 The one idea: a write is a function. The root's new value is `put(old root, value, index)`, one node
 like any other, whose rule hands the cotangent outside the index to the old root and that inside it
 to the value. The memory is really written to, as NumPy would, unless a rule still needs what stands
 there: then the family moves to a copy first. Views of the root become stale and follow when used.
-Read `backward.py` next.
+Read `writers.py` next.
 """
 
 import numpy as np
 
 from . import common_memory
-from .dispatch import call_elementwise, dispatch
 from .errors import message, outline
 from .graph import upstairs
 from .methods import constant, constants, records
-from .ops.indexing import put, put_sum
-from .primitive import REGISTRY, DuckArray, Nondifferentiable, Writer
-from .tensor import Tensor, record, refresh, tensors_in
+from .ops.indexing import put
+from .primitive import REGISTRY, DuckArray
+from .tensor import Tensor, record, refresh
 from .views import STALE, leased, move_views, root_of, views_of
 
 
@@ -51,6 +50,8 @@ def assign(target, index, value):
         if not np.size(places):
             return
         index = np.unravel_index(places, root.shape) if root.shape else ...
+        if not root.shape:
+            value = np.ravel(_in_shape(value, np.shape(places)))[-1]  # of several for its one place the last
     if isinstance(value, Tensor):
         index, value = _one_value_each(root, index, value)
     forward = put if leased(root) else _put_in_place
@@ -86,9 +87,9 @@ def store(target, result, fresh=False):
 
     `fresh` says that nobody else has the result, so that its memory may be taken over.
     """
+    result = _one_array(result)
     root, recorded = _check(target, result)
-    if np.shape(result) != target.shape:
-        result = np.broadcast_to(result, target.shape)
+    result = stretched(result, target.shape)
     dtype = np.result_type(constant(result))
     if not np.can_cast(dtype, target.dtype, "same_kind"):
         raise TypeError(
@@ -211,19 +212,36 @@ def _places(target, root):
 
 def _whole(target, root, places, value):
     """The complex numbers in `places` once `value` has become their real, or imaginary, part."""
+    if np.iscomplexobj(value):
+        value = value.astype(target.dtype)  # with NumPy's warning
     old = np.reshape(Tensor._of(root._data, root._node), (-1,))[places]
     if any(step.op.forward is np.imag for step in target._alias.steps):
         return np.real(old) + 1j * value
     return value + 1j * np.imag(old)
 
 
+def _in_shape(value, shape):
+    """`value` as NumPy stretches it to a place of this shape: leading axes of length 1 fall away."""
+    if np.ndim(value) > len(shape):
+        value = np.reshape(value, np.shape(value)[np.ndim(value) - len(shape) :])
+    return stretched(value, shape)
+
+
+def stretched(value, shape):
+    """`value` broadcast to `shape`, or an error in words of writing."""
+    if np.shape(value) == shape:
+        return value
+    try:
+        return np.broadcast_to(value, shape)
+    except ValueError:
+        fits = f"a value that broadcasts to shape {shape}"
+        what = "a value does not fit the place that it is written to"
+        raise ValueError(message(what, expected=fits, got=outline(value))) from None
+
+
 def _one_value_each(root, index, value):
     """(index, value) with value in the indexed shape, and of several values for one place only the last."""
-    indexed = np.broadcast_to(np.empty(()), root.shape)[index].shape
-    if value.ndim > len(indexed):
-        value = np.reshape(value, value.shape[value.ndim - len(indexed) :])
-    if value.shape != indexed:
-        value = np.broadcast_to(value, indexed)
+    value = _in_shape(value, np.broadcast_to(np.empty(()), root.shape)[index].shape)
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype != bool for part in parts):
         places = np.arange(root.size).reshape(root.shape)[index].ravel()
@@ -232,140 +250,3 @@ def _one_value_each(root, index, value):
             index = np.unravel_index(unique, root.shape)
             value = np.reshape(value, (-1,))[places.size - 1 - last]
     return index, value
-
-
-def _target(array, name, *values):
-    """Is the target a Tensor? A plain array can take no value that records."""
-    if isinstance(array, Tensor):
-        return True
-    if any(map(records, tensors_in(values))):
-        raise plain_target(name)
-    return False
-
-
-def plain_target(name):
-    """The error for a value that records on its way into a plain ndarray."""
-    return TypeError(
-        message(
-            f"{name} would write a value that records into a plain ndarray, where its gradient would be lost",
-            do="make the target a Tensor, as in buffer = bp.zeros(shape), or pass t.data if no gradient is wanted",
-        )
-    )
-
-
-@upstairs
-def call_into(fn, args, out, **kwargs):
-    """fn(*args, out=out, **kwargs), where a Tensor is among the operands or is `out`."""
-    target = out[0] if isinstance(out, tuple) else out
-    if isinstance(out, tuple) and len(out) > 1:
-        raise TypeError(
-            message(f"out= with several arrays ({fn.__name__}) is not supported", do="use the results")
-        )
-    recorded = [] if type(REGISTRY.get(fn)) is Nondifferentiable else [*args, *kwargs.values()]
-    if not _target(target, f"{fn.__name__} with out=", *recorded):
-        return fn(*constants(args), out=target, **constants(kwargs))
-    if isinstance(fn, np.ufunc):
-        return store(target, call_elementwise(fn, args, kwargs, target))
-    return store(target, dispatch(fn, args, kwargs))
-
-
-def _copyto(dst, src, casting="same_kind", where=True):
-    if not _target(dst, "np.copyto", src, where):
-        np.copyto(dst, constants(src), casting=casting, where=constants(where))
-    elif where is True:
-        store(dst, src)
-    else:
-        store(dst, np.where(constants(where), src, dst))
-
-
-def _cycled(values, count):
-    """`values`, flat and repeated to `count` of them."""
-    values = np.ravel(values)
-    return values[np.arange(count) % max(values.size, 1)]
-
-
-def _put_flat(a, ind, v, mode="raise"):
-    if not _target(a, "np.put", v):
-        np.put(a, constants(ind), constants(v), mode=mode)
-        return
-    if np.size(v) == 0:
-        return  # as in NumPy
-    places = np.ravel_multi_index((np.ravel(constants(ind)),), (a.size,), mode=mode) if mode != "raise" else (
-        np.arange(a.size)[np.ravel(constants(ind))]
-    )  # fmt: skip
-    assign(a, np.unravel_index(places, a.shape), _cycled(v, places.size))
-
-
-def _place(arr, mask, vals):
-    if not _target(arr, "np.place", vals):
-        np.place(arr, constants(mask), constants(vals))
-        return
-    where = np.reshape(np.asarray(constants(mask), bool), arr.shape)
-    assign(arr, where, _cycled(vals, int(where.sum())))
-
-
-def _putmask(a, mask, values):
-    if not _target(a, "np.putmask", values):
-        np.putmask(a, constants(mask), constants(values))
-    elif np.size(values):
-        where = np.reshape(np.asarray(constants(mask), bool), a.shape)
-        assign(a, where, _cycled(values, a.size)[where.ravel()])
-
-
-def _put_along_axis(arr, indices, values, axis=-1):
-    if not _target(arr, "np.put_along_axis", values):
-        np.put_along_axis(arr, constants(indices), constants(values), axis)
-        return
-    if axis is None:
-        raise TypeError(message("np.put_along_axis without an axis writes into a copy", do="use np.put"))
-    places = np.take_along_axis(np.arange(arr.size).reshape(arr.shape), constants(indices), axis)
-    assign(arr, np.unravel_index(places, arr.shape), values)
-
-
-def _fill_diagonal(a, val, wrap=False):
-    if not _target(a, "np.fill_diagonal", val):
-        np.fill_diagonal(a, constants(val), wrap=wrap)
-        return
-    places = np.zeros(a.shape, bool)
-    np.fill_diagonal(places, True, wrap=wrap)
-    assign(a, places, _cycled(val, int(places.sum())))
-
-
-@upstairs
-def update_at(ufunc, a, indices, *b):
-    """`ufunc.at`: a[indices] = ufunc(a[indices], b), once for each time a place is named."""
-    if not _target(a, f"np.{ufunc.__name__}.at", *b):
-        ufunc.at(a, constants(indices), *constants(b))
-        return
-    indices = constants(indices)
-    places = np.arange(a.size).reshape(a.shape)[indices]
-    values = [x if isinstance(x, Tensor) else np.asarray(x, a.dtype) for x in b]
-    values = [np.broadcast_to(x, places.shape) for x in values]
-    if ufunc in (np.add, np.subtract):
-        store(a, put_sum(a, values[0] if ufunc is np.add else -values[0], index=indices))
-        return
-    places, left = places.ravel(), np.arange(places.size)
-    while left.size:  # in each round those that name a place for the first time
-        _, first = np.unique(places[left], return_index=True)
-        index = np.unravel_index(places[left[first]], a.shape) if a.shape else ...
-        assign(a, index, ufunc(a[index], *[np.ravel(x)[left[first]] for x in values]))
-        left = np.delete(left, first)
-
-
-@upstairs
-def rearrange(t, function, *args, axis, **kwargs):
-    """function(t, …), which is np.sort or np.partition, in t's place."""
-    if axis is None:
-        raise TypeError(message(f"t.{function.__name__} needs an axis", do=f"use np.{function.__name__}"))
-    store(t, function(t, *args, axis=axis, **kwargs), fresh=True)
-
-
-for _fn, _f in (
-    (np.copyto, _copyto),
-    (np.put, _put_flat),
-    (np.place, _place),
-    (np.putmask, _putmask),
-    (np.put_along_axis, _put_along_axis),
-    (np.fill_diagonal, _fill_diagonal),
-):
-    REGISTRY[_fn] = Writer(_fn, _f)

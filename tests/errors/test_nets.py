@@ -430,3 +430,29 @@ def test_fit_warns_of_a_parameter_that_no_gradient_reaches():
             2,
         )
     assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_fit_does_not_warn_of_a_parameter_that_a_later_step_uses():
+    class Alternating(bp.nn.Module):
+        def __init__(self):
+            self.even, self.odd, self.calls = bp.nn.Linear(3, 2, rng=0), bp.nn.Linear(3, 2, rng=1), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.odd(x) if self.calls % 2 else self.even(x)
+
+    model = Alternating()
+    optimizer = bp.optim.SGD(model.parameters(), lr=0.1)
+    bp.training.fit(model, (COLUMN, np.ones((10, 2), np.float32)), F.mse_loss, optimizer, 2, batch_size=5)
+
+
+def test_stale_gradients_are_warned_of_though_the_last_parameter_has_none():
+    w, unused = leaf([1.0, 2.0]), leaf(3.0)
+    optimizer = bp.optim.SGD([w, unused], lr=0.01)
+    unused.requires_grad = False
+    np.sum(w * w).backward()
+    optimizer.step()
+    np.sum(w * w).backward()
+    with pytest.warns(UserWarning, match="zero_grad"):
+        optimizer.step()

@@ -180,6 +180,19 @@ def function_without_a_rule():
 
 
 @mistake(NotDifferentiable)
+def function_that_is_refused():
+    """np.ix_ of a Tensor cannot be differentiated; use np.meshgrid(…, indexing='ij', sparse=True)"""
+    np.ix_(leaf([1.0]), leaf([2.0]))
+
+
+@mistake(ValueError)
+def write_of_a_tensor_of_another_shape():
+    """a value does not fit the place that it is written to; expected a value that broadcasts to shape (3,), got float64 Tensor of shape (2,) from multiply"""
+    a = leaf(np.ones((2, 3))) * 2
+    a[0] = leaf([1.0, 2.0]) * 2
+
+
+@mistake(NotDifferentiable)
 def primitive_without_a_rule():
     """cube has no derivative rule yet, and this Tensor records; declare one with bp.defvjp(cube, lambda g, y, x: …), say that the result is locally constant with bp.nondifferentiable(cube), or pass t.data if no gradient is wanted"""
 

@@ -205,6 +205,19 @@ def test_put_along_axis_writes_into_tensors():
     assert bp.gradcheck(lambda x, v: written(x, v[:, :1]), SQUARE, values)
 
 
+def test_put_along_no_axis_counts_all_elements_in_one():
+    def written(x, v):
+        t = x * 1.0
+        np.put_along_axis(t, np.array([3, 0]), v, None)
+        return t * x
+
+    values = np.array([5.0, 6.0])
+    np.testing.assert_array_equal(
+        written(bp.Tensor(SQUARE, requires_grad=True), values).data, written(SQUARE, values)
+    )
+    assert bp.gradcheck(written, SQUARE, values, order=2)
+
+
 def test_putmask_takes_the_values_that_stand_at_the_places_of_the_mask():
     mask = np.array([[False, True], [True, True]])
 
@@ -242,7 +255,6 @@ REFUSED = {
     "unique, unsorted": (lambda t: np.unique(t, sorted=False), "sorted"),
     "choose": (lambda t: np.choose([0, 1], [t, t], np.zeros(2)), "as out="),
     "compress": (lambda t: np.compress([True], t, 0, np.zeros(1)), "as out="),
-    "put_along_axis": (lambda t: np.put_along_axis(t * 1.0, np.array([0]), 1.0, None), "np.put"),
     "sort in place": (lambda t: (t * 1.0).sort(axis=None), "needs an axis; use np.sort"),
     "list of tensors": (lambda t: np.take([t, t], [0]), "np.stack"),
     "ascontiguousarray": (np.ascontiguousarray, "lose|bare array"),

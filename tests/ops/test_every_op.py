@@ -4,6 +4,7 @@ All arrays that go in are read-only, cotangents too. `pytest -k tanh` runs all t
 """
 
 import functools
+import gc
 import zlib
 
 import numpy as np
@@ -259,6 +260,24 @@ def test_layouts(f):
                 np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-14)
 
 
+@EVERY_OP
+def test_a_write_into_a_result_is_one_into_the_argument_as_in_numpy(f):
+    """What is a view of an argument in NumPy is one here, and is known as one; what is none is none."""
+    for call, operands, keywords in drawn(f, np.float64):
+        variables, put = split(operands)
+        arrays = [x.copy() for x in variables]
+        leaves = [bp.Tensor(x, requires_grad=True) for x in variables]
+        tensors = [np.copy(leaf) for leaf in leaves]
+        results = tree.leaves(call(*put(arrays), **keywords)), tree.leaves(call(*put(tensors), **keywords))
+        for expected, found in zip(*results):
+            if type(expected) is np.ndarray and expected.flags.writeable:
+                expected[...] = found[...] = 77.0
+        for a, x, leaf, t in zip(arrays, variables, leaves, tensors):
+            np.testing.assert_array_equal(t.detach().data, a)
+            np.sum(t).backward(retain_graph=True)
+            np.testing.assert_array_equal(leaf.grad, np.equal(a, x))
+
+
 TOLERANCE = {np.float16: 2e-2, np.float32: 2e-5, np.complex64: 2e-5, np.float64: 0, np.complex128: 0}
 
 
@@ -361,6 +380,28 @@ def test_locally_constant(f):
             for part, wanted in zip(*([y], [expected]) if not isinstance(y, tuple) else (y, expected)):
                 assert type(part) is type(wanted)
                 np.testing.assert_array_equal(part, wanted)
+
+
+def test_no_call_leaves_anything_to_the_collector():
+    """No function makes reference cycles, forward or backward, so that memory never waits to be found."""
+
+    def run(f):
+        call, operands, keywords = next(iter(drawn(f, np.float64)))
+        fun, variables = of_variables(call, operands, keywords)
+        y, pullback = bp.vjp(fun, *variables)
+        pullback(tree.map(np.ones_like, y))
+
+    functions = [f for f, entry in REGISTRY.items() if isinstance(entry, (Op, Composite)) and is_ours(f)]
+    for f in functions:  # what is made once, is made
+        run(f)
+    gc.collect()
+    gc.disable()
+    try:
+        for f in functions:
+            run(f)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_every_row_is_of_a_registered_function():

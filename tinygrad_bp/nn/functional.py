@@ -121,7 +121,11 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
         )
     if target.shape == input.shape:
         input, target = _alike("cross_entropy", input, target)
-        return _reduced(-np.sum(log_softmax(input) * target, axis=-1), reduction)
+        logs = log_softmax(input)
+        shares, plain = logs * target, constant(logs)
+        if isinstance(plain, DuckArray) or np.min(plain) == -np.inf:
+            shares = np.where(target == 0, 0.0, shares)  # 0 · log 0 = 0
+        return _reduced(-np.sum(shares, axis=-1), reduction)
     _check_labels(target, input.shape)
     rows = (np.arange(input.shape[0]), target) if len(input.shape) == 2 else target
     return _reduced(-log_softmax(input)[rows], reduction)

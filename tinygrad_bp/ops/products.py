@@ -273,7 +273,7 @@ defvjp(np.dot,       _dot_a, _dot_b)
 defvjp(np.inner,     lambda g, _y, _a, b: _dot_any_a(g, None, _a, b, 1),
                      lambda g, _y, a, _b: _dot_any_b(g, None, a, _b, 1))
 defvjp(np.tensordot, _tensordot_a, _tensordot_b)
-defvjp(np.einsum,    joint=_einsum)
+defvjp(np.einsum,    joint=_einsum, view=True)
 defvjp(np.outer,     _outer_a, _outer_b)
 defvjp(np.vdot,      lambda g, _y, _a, b: conj(g * _vdot_factor(_a, b)),
                      lambda g, _y, a, _b: g * conj(_vdot_factor(_b, a)))

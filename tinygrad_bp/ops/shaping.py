@@ -157,20 +157,22 @@ def _meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 def _block(arrays):
     """Lists within lists, joined along one axis per level, the innermost along the last."""
+    levels = _depth(arrays)
+    return _joined(arrays, levels, max(levels, _axes(arrays)))
 
-    def depth(part):
-        return 1 + max(map(depth, part), default=0) if isinstance(part, list) else 0
 
-    def axes(part):
-        return max(map(axes, part), default=0) if isinstance(part, list) else np.ndim(part)
+def _depth(part):
+    return 1 + max(map(_depth, part), default=0) if isinstance(part, list) else 0
 
-    def joined(part, levels):
-        if isinstance(part, list):
-            return np.concatenate([joined(p, levels - 1) for p in part], axis=-levels)
-        return np.reshape(part, (*(1,) * (n - np.ndim(part)), *np.shape(part)))
 
-    n = max(depth(arrays), axes(arrays))
-    return joined(arrays, depth(arrays))
+def _axes(part):
+    return max(map(_axes, part), default=0) if isinstance(part, list) else np.ndim(part)
+
+
+def _joined(part, levels, ndim):
+    if isinstance(part, list):
+        return np.concatenate([_joined(p, levels - 1, ndim) for p in part], axis=-levels)
+    return np.reshape(part, (*(1,) * (ndim - np.ndim(part)), *np.shape(part)))
 
 
 def _insert(arr, obj, values, axis=None):

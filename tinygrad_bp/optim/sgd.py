@@ -88,9 +88,11 @@ class SGD:
 
         Warns, once, if a gradient that the last step used is still in the sum: a missing `zero_grad`.
         """
-        if self._watching and used_before(self.params[-1]._node):
-            self._watching = False
-            warnings.warn(_STALE, stacklevel=2)
+        if self._watching:
+            watched = self._watched()
+            if watched is not None and used_before(watched):
+                self._watching = False
+                warnings.warn(_STALE, stacklevel=2)
         rate, plain = self._rate, not (self.momentum or self.weight_decay or self.maximize)
         for i, p in enumerate(self.params):
             g = None if p._node is None else p._node.grad
@@ -105,6 +107,14 @@ class SGD:
                 continue
             unshare(p)  # a graph that was kept still needs the old values
             np.subtract(p._data, rate * g, out=p._data)
+
+    def _watched(self):
+        """The Node of the last parameter, or of another if that one has no gradient, or None."""
+        node = self.params[-1]._node
+        if node is not None and node.grad is not None:
+            return node
+        nodes = (p._node for p in self.params)
+        return next((node for node in nodes if node is not None and node.grad is not None), None)
 
     def _direction(self, i, g, p):
         """v, or g + momentum·v."""

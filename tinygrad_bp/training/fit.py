@@ -46,7 +46,7 @@ def fit(
     `compile`: replay the step as `bp.compile` does; a cost that is not finite is then noticed after it.
     KeyboardInterrupt ends training after the running step; the history so far is returned, marked
     `interrupted`. Raises FloatingPointError, before the step, if the cost is no longer finite.
-    Warns of parameters that the first step gives no gradient, and of a cost that broadcasts outputs
+    Warns of parameters that the first epoch gives no gradient, and of a cost that broadcasts outputs
     of shape (n, 1) with targets of shape (n,), or the other way round, to (n, n).
     """
     x, y = (np.asarray(constant(part)) for part in data)
@@ -79,6 +79,7 @@ class _Run:
         self.net, self.cost, self.optimizer, self.y = net, cost, optimizer, y
         self.labels = classes(y)
         self.history = History()
+        self.missing = list(optimizer.params)  # those that no gradient has reached so far
 
     def open_epoch(self, epoch):
         self.epoch, self.began = epoch, time.perf_counter()
@@ -105,13 +106,16 @@ class _Run:
         if not self.history.step_losses:
             _warn_of_columns(loss, output, y)
         loss.backward()
-        if not self.history.step_losses:
-            _warn_of_missing_gradients(self.net, self.optimizer)
+        if self.missing:
+            self.missing = [p for p in self.missing if p.grad is None]
         self.optimizer.step()
         return value, output
 
     def close_epoch(self, test_data):
         history = self.history
+        if self.missing:
+            _warn_of_missing_gradients(self.net, self.missing)
+            self.missing = []
         history.seconds.append(time.perf_counter() - self.began)
         history.loss.append(self.loss / self.examples)
         if self.labels is not None:
@@ -171,17 +175,15 @@ def _finite(value, epoch, step):
     return value
 
 
-def _warn_of_missing_gradients(net, optimizer):
+def _warn_of_missing_gradients(net, missing):
     names = {id(p): name for name, p in net.named_parameters()} if isinstance(net, Module) else {}
-    missing = [names.get(id(p)) or repr(p) for p in optimizer.params if p.grad is None]
-    if missing:
-        warnings.warn(
-            message(
-                f"no gradient reaches {', '.join(missing)}",
-                do="the cost does not depend on it: leave it out of the optimizer, or use it in the net",
-            ),
-            stacklevel=5,
-        )
+    warnings.warn(
+        message(
+            f"no gradient reaches {', '.join(names.get(id(p)) or repr(p) for p in missing)}",
+            do="the cost does not depend on it: leave it out of the optimizer, or use it in the net",
+        ),
+        stacklevel=4,
+    )
 
 
 def _warn_of_columns(loss, output, y):
