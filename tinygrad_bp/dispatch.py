@@ -38,7 +38,7 @@ def dispatch(fn, args, kwargs):
     if type(entry) is Op:
         return record(entry, args, kwargs)
     if type(entry) is Composite:
-        return _record_composite(entry, args, kwargs)
+        return record_composite(entry, args, kwargs)
     if type(entry) is Nondifferentiable or not any(map(records, tensors_in([*args, *kwargs.values()]))):
         y = fn(*constants(args), **constants(kwargs))
         return _over_common_memory(
@@ -62,7 +62,8 @@ def _over_common_memory(y, tensors, plain):
     return Tensor(y)
 
 
-def _record_composite(entry, args, kwargs):
+@upstairs
+def record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
     for t in tensors_in([*args, *kwargs.values()]):
         refresh(t)
@@ -76,8 +77,12 @@ def _record_composite(entry, args, kwargs):
     def peel(a):
         if isinstance(a, (list, tuple)):
             return like(a, map(peel, a))
-        return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
+        if type(a) is not Tensor or (a._node is not None and a._node.level != level):
+            return a
+        return wrap(a._data) if older else a._data  # NumPy may ask none but this one
 
+    tensors = tensors_in([*args, *kwargs.values()])
+    older = any(t._node is not None and t._node.level < level for t in tensors)
     return _over(entry.forward(*map(peel, args), **{k: peel(v) for k, v in kwargs.items()}), y, level)
 
 
@@ -130,7 +135,7 @@ def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     others = {name: kwargs[name] for name in kwargs.keys() - _CALLS}
     call = functools.partial(ufunc, **said, out=None)  # None: what is left out is not read
     if type(entry) is Composite:
-        y = _record_composite(Composite(call, entry.f), inputs, others)
+        y = record_composite(Composite(call, entry.f), inputs, others)
     else:
         y = record(entry, inputs, others, call)
     where = said.get("where", True)

@@ -18,8 +18,8 @@ from .common_memory import note
 from .errors import NotDifferentiable, message, only_numbers, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
-from .operands import LISTS, outline_of, plain, undifferentiated, without_lists
-from .primitive import REGISTRY, DuckArray, Op
+from .operands import LISTS, outline_of, plain, stand_in, undifferentiated, without_lists
+from .primitive import REGISTRY, Composite, DuckArray, Op
 from .views import STALE, Step, adopt, bare_step, registry, shares
 
 _ambient = AMBIENT.get
@@ -33,9 +33,12 @@ def record(op, args, kwargs, forward=None):
         try:
             args, kwargs = op.bind(args, kwargs)
         except NotDifferentiable:
-            if any(map(records, tensors_in([*args, *kwargs.values()]))):
+            if op.view or any(map(records, tensors_in([*args, *kwargs.values()]))):
                 raise
             return wrap(forward(*constants(args), **constants(kwargs)))
+        f = stand_in(op, kwargs)
+        if f is not None:
+            return UPSTAIRS["record_composite"](Composite(forward, f), args, kwargs)
         kwargs = {k: v if plain(v) else undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     operands = without_lists(op, args) if op.sequence is None else tuple(args[0])
     level = _youngest(operands)
