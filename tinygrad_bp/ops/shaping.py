@@ -265,7 +265,7 @@ def _extended(x, axis, width, mode, odd, how):
 
     if mode == "linear_ramp":
         ones, there = np.ones(n), np.pad(np.arange(n), width, "edge")
-        y, ends = np.take(x, there, axis) * padded(ones), how.get("end_values", (0, 0))
+        y, ends = np.take(x, there, axis) * padded(ones), how.get("end_values", np.zeros(2)).astype(x.dtype)
         return y + sum(end * padded(0 * ones, end_values=at) for end, at in zip(ends, ((1, 0), (0, 1))))
     y = np.take(x, np.pad(np.arange(n), width, mode), axis)
     if not odd or n == 1 or mode not in ("reflect", "symmetric"):
