@@ -204,3 +204,12 @@ def test_methods_write_to_out(call):
     np.testing.assert_array_equal(out.data, wanted)
     np.sum(out * out).backward()
     np.testing.assert_allclose(t.grad, bp.grad(lambda x: np.sum(call(x, None) ** 2))(x))
+
+
+def test_round_of_a_number_is_a_plain_number():
+    """Locally constant, as of NumPy's scalars; an array has no round()."""
+    assert bp.grad(lambda x: x * round(x))(2.6) == 3.0
+    assert bp.grad(lambda x: x * round(x, 1))(2.66) == 2.7
+    assert type(round(bp.Tensor(np.float64(2.6)))) is int
+    with pytest.raises(TypeError, match=r"use np\.round"):
+        round(bp.Tensor([2.6]))

@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 
-from .errors import no_rule
+from .errors import NotDifferentiable, message, no_rule, outline
+from .frames import library_call
 from .graph import UPSTAIRS, upstairs
 from .methods import constants, like, records
 from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
@@ -45,6 +46,35 @@ def dispatch(fn, args, kwargs):
             y, list(tensors_in([*args, *kwargs.values()])), type(entry) is Nondifferentiable
         )
     raise no_rule(fn, entry.advice if type(entry) is Refused else None)
+
+
+_HOMES = {
+    "np.linalg": "numpy.linalg", "np.fft": "numpy.fft", "np": "numpy", "bp.nn.functional": f"{__package__}.nn.functional",
+    f"{__package__}.ops.special": f"{__package__}.ops.special",
+}  # fmt: skip
+"""Where a differentiable function of the same name as a library's may be, in this order."""
+_INSTEAD = {"numpy.vectorize": "call the function itself, if it is made of NumPy's functions; or pass t.data"}
+
+
+@upstairs
+def lost(t, what, do):
+    """The error of a Tensor that records where a bare array or number is due, with the call that asked for it."""
+    asked = library_call()
+    if asked is None or asked.startswith("numpy."):
+        place = f", in {asked}" if asked else ""
+        return TypeError(message(f"{what}: {outline(t)}{place}", do=_INSTEAD.get(asked, do)))
+    _of_scipy(None)
+    name = asked.rpartition(".")[2]
+    for home, module in _HOMES.items():
+        found = vars(sys.modules.get(module, object)).get(name)
+        if found is not None and (module[:5] != "numpy" or type(REGISTRY.get(found)) in (Op, Composite)):
+            use = f"use {home}.{name}, if it does the same; or "
+            break
+    else:
+        use = ""
+    what = f"{asked} works on bare arrays, and was given a Tensor that records: {outline(t)}"
+    do = f"{use}give it a derivative: f = bp.primitive(…), and f.defvjp(lambda g, y, x: …); or pass t.data"
+    return NotDifferentiable(message(what, do=f"{do} where no gradient is wanted"))
 
 
 def _over_common_memory(y, tensors, plain):

@@ -116,6 +116,7 @@ def refresh(t):
 
 
 ARRAYS = (np.ndarray, np.generic, DuckArray)
+_RESULTS = (*ARRAYS, tuple, list, int, float, complex, str, type(None))
 _PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
 
 
@@ -143,6 +144,8 @@ def _result(y, op, level, several=True):
         what, do = "used a Tensor that records without being given it", "pass it as an argument"
     elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
         what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
+    elif not isinstance(y, _RESULTS):
+        what, do = f"returned a {type(y).__name__}, no ndarray", "use arrays, as a.toarray() of a sparse one"
     else:
         return np.asarray(y)[()] if isinstance(y, (float, complex)) else bare(y)
     raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))
@@ -245,7 +248,9 @@ def wrap(y):
 def _binary(ufunc, operate, operate_in_place):
     """The operator methods of one ufunc: `t * u` without NumPy's dispatch, reflected, and in place."""
 
-    def plain(self, other):
+    def plain(self, other, modulus=None):
+        if modulus is not None:
+            raise TypeError(message("pow() of a Tensor with a modulus", do="use t**n % m"))
         return record_binary(REGISTRY[ufunc], self, other, operate)
 
     def reflected(self, other):
