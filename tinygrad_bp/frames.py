@@ -47,9 +47,12 @@ def _name(frame):
     if "<locals>" in name and wrapped is not None:  # a decorator's wrapper speaks for what it wraps
         name, module = wrapped.__qualname__, wrapped.__module__
     name, modules = name.removesuffix(".__call__").removesuffix(".__init__"), module.split(".")
-    paths = [".".join(modules[: n + 1]) for n in range(len(modules))]
-    head = name.partition(".")[0]
-    home = next((path for path in paths if callable(vars(sys.modules.get(path, object)).get(head))), module)
+    paths = [".".join(modules[: n + 1]) for n in range(len(modules)) if modules[n][:1] != "_"]
+    meant, *found = (
+        vars(sys.modules.get(path, object)).get(name.partition(".")[0]) for path in (module, *paths)
+    )
+    same = [path for path, f in zip(paths, found) if f is meant is not None]
+    home = (same + [path for path, f in zip(paths, found) if callable(f)] + [module])[0]
     return f"{home}.{name}", not any(part.startswith(("_", "<")) for part in f"{home}.{name}".split("."))
 
 
