@@ -45,7 +45,7 @@ def _name(frame):
     name, inside = code.co_qualname, (frame.f_locals.get(name) for name in code.co_freevars)
     wrapped = next((f for f in inside if isinstance(f, FunctionType)), None)
     if "<locals>" in name and wrapped is not None:  # a decorator's wrapper speaks for what it wraps
-        name, module = wrapped.__qualname__, wrapped.__module__
+        name, module = wrapped.__qualname__, wrapped.__module__ or module
     name, modules = name.removesuffix(".__call__").removesuffix(".__init__"), module.split(".")
     paths = [".".join(modules[: n + 1]) for n in range(len(modules)) if modules[n][:1] != "_"]
     meant, *found = (
