@@ -36,8 +36,7 @@ def record(op, args, kwargs, forward=None):
             if op.view or any(map(records, tensors_in([*args, *kwargs.values()]))):
                 raise
             return wrap(forward(*constants(args), **constants(kwargs)))
-        f = stand_in(op, kwargs)
-        if f is not None:
+        if f := stand_in(op, kwargs):
             return UPSTAIRS["record_composite"](Composite(forward, f), args, kwargs)
         kwargs = {k: v if plain(v) else undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     operands = without_lists(op, args) if op.sequence is None else tuple(args[0])
@@ -248,9 +247,7 @@ def wrap(y):
 def _binary(ufunc, operate, operate_in_place):
     """The operator methods of one ufunc: `t * u` without NumPy's dispatch, reflected, and in place."""
 
-    def plain(self, other, modulus=None):
-        if modulus is not None:
-            raise TypeError(message("pow() of a Tensor with a modulus", do="use t**n % m"))
+    def plain(self, other):
         return record_binary(REGISTRY[ufunc], self, other, operate)
 
     def reflected(self, other):
@@ -393,9 +390,15 @@ class Tensor(ArrayMethods):
     __sub__, __rsub__, __isub__ = _binary(np.subtract, operator.sub, operator.isub)
     __mul__, __rmul__, __imul__ = _binary(np.multiply, operator.mul, operator.imul)
     __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide, operator.truediv, operator.itruediv)
-    __pow__, __rpow__, __ipow__ = _binary(np.power, operator.pow, operator.ipow)
+    __rpow__, __ipow__ = _binary(np.power, operator.pow, operator.ipow)[1:]
     __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul, operator.matmul, operator.imatmul)
     __mod__, __rmod__, __imod__ = _binary(np.remainder, operator.mod, operator.imod)
+
+    def __pow__(self, other, modulus=None):
+        if modulus is not None:
+            raise TypeError(message("pow() of a Tensor with a modulus", do="use t**n % m"))
+        return record_binary(REGISTRY[np.power], self, other, operator.pow)
+
     __neg__ = _unary(np.negative, operator.neg)
     __pos__ = _unary(np.positive, operator.pos)
     __abs__ = _unary(np.absolute, operator.abs)

@@ -274,8 +274,10 @@ def _copyto(dst, src, casting="same_kind", where=True):
         np.copyto(dst, constants(src), casting=casting, where=constants(where))
     elif where is True:
         store(dst, src)
+    elif np.result_type(mask := constants(where)).kind != "b":
+        raise TypeError(message("a mask is of truth values", got=outline(mask), do="use where=mask > 0"))
     else:
-        store(dst, np.where(constants(where), src, dst))
+        store(dst, np.where(mask, src, dst))
 
 
 def _cycled(values, count):

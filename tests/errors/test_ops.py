@@ -58,6 +58,12 @@ def writeable_windows():
     np.lib.stride_tricks.sliding_window_view(bp.Tensor([1.0, 2.0]), 2, writeable=True)
 
 
+@mistake(TypeError)
+def copyto_by_a_mask_of_numbers():
+    """a mask is of truth values; got float64 ndarray of shape (2,); use where=mask > 0"""
+    np.copyto(leaf([1.0, 2.0]) * 1, 0.0, where=leaf([0.0, 1.0]))
+
+
 @mistake(ValueError)
 def dot_of_shapes_that_do_not_fit():
     """NumPy: …
