@@ -223,7 +223,7 @@ def _stacked(x):
 
 def _pad(array, pad_width, mode="constant", **how):
     """Axis after axis, as NumPy does it; `how` has one pair of settings per axis."""
-    if mode not in (*_STATISTICS, "constant", "edge", "empty", "linear_ramp", "reflect", "symmetric", "wrap"):
+    if mode not in (*_STATISTICS, "constant", "edge", "linear_ramp", "reflect", "symmetric", "wrap"):
         raise NotDifferentiable(
             message(f"np.pad of a Tensor with mode={mode!r}", do="use another mode, or np.concatenate")
         )
@@ -231,7 +231,7 @@ def _pad(array, pad_width, mode="constant", **how):
         named = {axis % array.ndim: width for axis, width in pad_width.items()}
         pad_width = [np.broadcast_to(named.get(axis, 0), 2) for axis in range(array.ndim)]
     widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
-    if mode in ("constant", "empty"):
+    if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, array.shape))
         y = scatter(array, inside, tuple(n + sum(width) for n, width in zip(array.shape, widths)))
         if not how:
