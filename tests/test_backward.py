@@ -558,7 +558,7 @@ def test_adding_in_place_changes_no_array_that_others_have():
     (np.sum(second * cotangent) + taken).backward()
     np.testing.assert_array_equal(u.grad, cotangent)
     np.testing.assert_array_equal(second.grad, cotangent)
-    np.testing.assert_array_equal(x.grad, cotangent + [5.0, 7.0, 7.0])
+    np.testing.assert_array_equal(x.grad, [6.0, 9.0, 10.0])
 
 
 # ---- what was not used has no gradient ---------------------------------------------------------------------------

@@ -217,3 +217,12 @@ def test_copies_and_conjugates_lie_in_memory_as_numpys_do():
     scalar = np.sum(t)
     assert type(scalar.copy().data) is type(np.sum(a).copy()) is np.float64
     scalar.copy().backward()
+
+
+def test_round_of_a_number_is_a_plain_number():
+    """Locally constant, as of NumPy's scalars; an array has no round()."""
+    assert bp.grad(lambda x: x * round(x))(2.6) == 3.0
+    assert bp.grad(lambda x: x * round(x, 1))(2.66) == 2.7
+    assert type(round(bp.Tensor(np.float64(2.6)))) is int
+    with pytest.raises(TypeError, match=r"use np\.round"):
+        round(bp.Tensor([2.6]))

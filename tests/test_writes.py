@@ -584,3 +584,31 @@ def test_the_memory_of_a_detached_tensor_under_a_transform_of_a_transform():
         return np.sum(t * x * array.size)
 
     np.testing.assert_array_equal(bp.hessian(f)(np.array([1.0, 2.0])), np.diag([12.0, 24.0]))
+
+
+WINDOWS = {
+    "windows": lambda a: np.lib.stride_tricks.sliding_window_view(a, 2, axis=1),
+    "one of them": lambda a: np.lib.stride_tricks.sliding_window_view(a, 2, axis=1)[0, 1],
+    "of a view, transposed": lambda a: np.lib.stride_tricks.sliding_window_view(a[:, ::2], 2, axis=1).T,
+}
+
+
+@pytest.mark.parametrize("windows", WINDOWS.values(), ids=WINDOWS)
+def test_windows_see_what_is_written_to_their_array(windows):
+    """NumPy gives them a stand-in for a base; they are views all the same, and read-only."""
+    x = np.array([[0.3, -1.2, 0.8], [0.5, 0.9, -0.4]])
+
+    def f(s):
+        a = s * 0 + x
+        y = windows(a)
+        a[0, 2] = 2 * s
+        a[0] = a[0] * s
+        wanted = x.copy()
+        wanted[0, 2] = 2 * s.item()
+        wanted[0] *= s.item()
+        np.testing.assert_array_equal(y.data, windows(wanted))
+        with pytest.raises(ValueError, match="read-only"):
+            y[...] = 0.0
+        return np.sum(np.sin(y))
+
+    assert bp.gradcheck(lambda s: f(s) if isinstance(s, bp.Tensor) else f(bp.Tensor(s)), 1.3)

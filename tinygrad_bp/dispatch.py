@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 
-from .errors import no_rule
+from .errors import NotDifferentiable, message, no_rule, outline
+from .frames import library_call
 from .graph import UPSTAIRS, upstairs
 from .methods import constants, like, records
 from .primitive import REGISTRY, Composite, Nondifferentiable, Op, Refused, Writer
@@ -38,13 +39,42 @@ def dispatch(fn, args, kwargs):
     if type(entry) is Op:
         return record(entry, args, kwargs)
     if type(entry) is Composite:
-        return _record_composite(entry, args, kwargs)
+        return record_composite(entry, args, kwargs)
     if type(entry) is Nondifferentiable or not any(map(records, tensors_in([*args, *kwargs.values()]))):
         y = fn(*constants(args), **constants(kwargs))
         return _over_common_memory(
             y, list(tensors_in([*args, *kwargs.values()])), type(entry) is Nondifferentiable
         )
     raise no_rule(fn, entry.advice if type(entry) is Refused else None)
+
+
+_HOMES = {
+    "np.linalg": "numpy.linalg", "np.fft": "numpy.fft", "np": "numpy", "bp.nn.functional": f"{__package__}.nn.functional",
+    f"{__package__}.ops.special": f"{__package__}.ops.special",
+}  # fmt: skip
+"""Where a differentiable function of the same name as a library's may be, in this order."""
+_INSTEAD = {"numpy.vectorize": "call the function itself, if it is made of NumPy's functions; or pass t.data"}
+
+
+@upstairs
+def lost(t, what, do):
+    """The error of a Tensor that records where a bare array or number is due, with the call that asked for it."""
+    asked = library_call()
+    if asked is None or asked.startswith("numpy."):
+        place = f", in {asked}" if asked else ""
+        return TypeError(message(f"{what}: {outline(t)}{place}", do=_INSTEAD.get(asked, do)))
+    _of_scipy(None)
+    name = asked.rpartition(".")[2]
+    for home, module in _HOMES.items():
+        found = vars(sys.modules.get(module, object)).get(name)
+        if found is not None and (module[:5] != "numpy" or type(REGISTRY.get(found)) in (Op, Composite)):
+            use = f"use {home}.{name}, if it does the same; or "
+            break
+    else:
+        use = ""
+    what = f"{asked} works on bare arrays, and was given a Tensor that records: {outline(t)}"
+    do = f"{use}give it a derivative: f = bp.primitive(…), and f.defvjp(lambda g, y, x: …); or pass t.data"
+    return NotDifferentiable(message(what, do=f"{do} where no gradient is wanted"))
 
 
 def _over_common_memory(y, tensors, plain):
@@ -62,7 +92,8 @@ def _over_common_memory(y, tensors, plain):
     return Tensor(y)
 
 
-def _record_composite(entry, args, kwargs):
+@upstairs
+def record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
     for t in tensors_in([*args, *kwargs.values()]):
         refresh(t)
@@ -72,15 +103,19 @@ def _record_composite(entry, args, kwargs):
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
-    args, kwargs = [_peeled(a, level) for a in args], {k: _peeled(v, level) for k, v in kwargs.items()}
+    older = any(t._node is not None and t._node.level < level for t in tensors_in([*args, *kwargs.values()]))
+    args = [_peeled(a, level, older) for a in args]
+    kwargs = {k: _peeled(v, level, older) for k, v in kwargs.items()}
     return _over(entry.forward(*args, **kwargs), y, level)
 
 
-def _peeled(a, level):
+def _peeled(a, level, older):
     """`a`, and what is in it, without what records at this level."""
     if isinstance(a, (list, tuple)):
-        return like(a, [_peeled(part, level) for part in a])
-    return a._data if type(a) is Tensor and (a._node is None or a._node.level == level) else a
+        return like(a, [_peeled(part, level, older) for part in a])
+    if type(a) is not Tensor or (a._node is not None and a._node.level != level):
+        return a
+    return wrap(a._data) if older else a._data  # NumPy may ask none but this one
 
 
 def _over(value, y, level):
@@ -132,7 +167,7 @@ def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     others = {name: kwargs[name] for name in kwargs.keys() - _CALLS}
     call = functools.partial(ufunc, **said, out=None)  # None: what is left out is not read
     if type(entry) is Composite:
-        y = _record_composite(Composite(call, entry.f), inputs, others)
+        y = record_composite(Composite(call, entry.f), inputs, others)
     else:
         y = record(entry, inputs, others, call)
     where = said.get("where", True)

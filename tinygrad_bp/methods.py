@@ -74,11 +74,8 @@ def _convert(kind, way_out):
 
     def method(self):
         if records(self):
-            raise TypeError(
-                message(
-                    f"{kind.__name__}() of a Tensor that records would lose its gradient: {outline(self)}",
-                    do=way_out,
-                )
+            raise UPSTAIRS["lost"](
+                self, f"{kind.__name__}() of a Tensor that records would lose its gradient", way_out
             )
         return kind(constant(self))
 
@@ -361,17 +358,18 @@ class ArrayMethods(DuckArray):
 
     def __array__(self, dtype=None, copy=None):
         if records(self):
-            raise TypeError(
-                message(
-                    f"NumPy asked for the bare array of a Tensor that records: {outline(self)}", do=_WAY_OUT
-                )
-            )
+            raise UPSTAIRS["lost"](self, "NumPy asked for the bare array of a Tensor that records", _WAY_OUT)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     __float__ = _convert(float, _WAY_OUT)
     __int__ = _convert(int, _WAY_OUT)
     __complex__ = _convert(complex, _WAY_OUT)
     __index__ = _convert(operator.index, "use t.item()")
+
+    def __round__(self, digits=None):
+        if self.shape:
+            raise TypeError(message("round() of an array", got=outline(self), do="use np.round"))
+        return round(self.item(), digits)
 
     def __bool__(self):
         return bool(constant(self))

@@ -11,6 +11,8 @@ from .errors import NotDifferentiable, message
 from .methods import ArrayMethods, constants, records, tensors_in
 from .primitive import DuckArray, Outline
 
+ARRAYS = (np.ndarray, np.generic, DuckArray)
+RESULTS = (*ARRAYS, tuple, list, int, float, complex, str, type(None))
 LISTS = (list, tuple)
 _LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
 
@@ -41,6 +43,14 @@ def undifferentiated(op, place, value):
             )
         )
     return constants(value)
+
+
+def stand_in(op, kwargs):
+    """What is differentiated in the op's place, as one of these keywords records; None if none does."""
+    for name, f in op.composites.items():
+        if any(map(records, tensors_in([kwargs.get(name)]))):
+            return f
+    return None
 
 
 def outline_of(v, op):

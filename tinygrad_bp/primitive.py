@@ -69,8 +69,8 @@ class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 
     __slots__ = (
-        "adds", "broadcasts", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules", "selects", "sequence",
-        "together", "view",
+        "adds", "broadcasts", "composites", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules",
+        "selects", "sequence", "together", "view",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,7 @@ class Op:
             _check_parameters(rule, self)
         self.keywords = frozenset(names if variadic else names[self.count :])
         self.keeps: dict[int, tuple[bool, tuple[bool, ...]]] = {}
+        self.composites: dict[str, Callable] = {}  # keywords that may record -> see `composite`
 
     def what_to_keep(self, mask, n):
         """(keep y?, keep operand i? for each of n), when the operands in the bit mask want gradients."""
@@ -339,19 +340,31 @@ def defvjp(
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
     REGISTRY[fn] = Op(
-        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects, adds=adds
+        fn,
+        rules,
+        joint=joint,
+        broadcasts=broadcasts,
+        view=view,
+        sequence=sequence,
+        selects=selects,
+        adds=adds,
     )
     return fn
 
 
-def composite(fn: Callable, f: Callable, calls_back: bool = False) -> None:
+def composite(fn: Callable, f: Callable, calls_back: bool = False, keywords: tuple[str, ...] = ()) -> None:
     """Give `fn` the derivative of `f`, the same function written in supported calls.
 
     The value that comes out is fn's own; only the derivative is f's. But where fn calls functions of
-    the user's (`calls_back`), which may use Tensors that fn is not given, f alone is called.
+    the user's (`calls_back`), which may use Tensors that fn is not given, f alone is called. `keywords`:
+    fn has rules already, and f stands in for them where one of these keywords records.
     """
     _check_dispatches(fn)
-    REGISTRY[fn] = Composite(fn, f, calls_back)
+    entry = REGISTRY.get(fn)
+    if keywords and type(entry) is Op:
+        entry.composites.update(dict.fromkeys(keywords, f))
+    else:
+        REGISTRY[fn] = Composite(fn, f, calls_back)
 
 
 def nondifferentiable(fn: Callable) -> Callable:

@@ -18,8 +18,8 @@ from .common_memory import note
 from .errors import NotDifferentiable, message, only_numbers, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
-from .operands import LISTS, outline_of, plain, undifferentiated, without_lists
-from .primitive import REGISTRY, DuckArray, Op
+from .operands import ARRAYS, LISTS, RESULTS, outline_of, plain, stand_in, undifferentiated, without_lists
+from .primitive import REGISTRY, Composite, DuckArray, Op
 from .views import STALE, Step, adopt, bare_step, registry, shares
 
 _ambient = AMBIENT.get
@@ -33,9 +33,11 @@ def record(op, args, kwargs, forward=None):
         try:
             args, kwargs = op.bind(args, kwargs)
         except NotDifferentiable:
-            if any(map(records, tensors_in([*args, *kwargs.values()]))):
+            if op.view or any(map(records, tensors_in([*args, *kwargs.values()]))):
                 raise
             return wrap(forward(*constants(args), **constants(kwargs)))
+        if f := stand_in(op, kwargs):
+            return UPSTAIRS["record_composite"](Composite(forward, f), args, kwargs)
         kwargs = {k: v if plain(v) else undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
     operands = without_lists(op, args) if op.sequence is None else tuple(args[0])
     level = _youngest(operands)
@@ -114,7 +116,6 @@ def refresh(t):
         extra_of(t._node).name = t._name
 
 
-ARRAYS = (np.ndarray, np.generic, DuckArray)
 _PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
 
 
@@ -142,6 +143,8 @@ def _result(y, op, level, several=True):
         what, do = "used a Tensor that records without being given it", "pass it as an argument"
     elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
         what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
+    elif not isinstance(y, RESULTS):
+        what, do = f"returned a {type(y).__name__}, no ndarray", "use arrays, as a.toarray() of a sparse one"
     else:
         return np.asarray(y)[()] if isinstance(y, (float, complex)) else bare(y)
     raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))
@@ -387,9 +390,15 @@ class Tensor(ArrayMethods):
     __sub__, __rsub__, __isub__ = _binary(np.subtract, operator.sub, operator.isub)
     __mul__, __rmul__, __imul__ = _binary(np.multiply, operator.mul, operator.imul)
     __truediv__, __rtruediv__, __itruediv__ = _binary(np.true_divide, operator.truediv, operator.itruediv)
-    __pow__, __rpow__, __ipow__ = _binary(np.power, operator.pow, operator.ipow)
+    __rpow__, __ipow__ = _binary(np.power, operator.pow, operator.ipow)[1:]
     __matmul__, __rmatmul__, __imatmul__ = _binary(np.matmul, operator.matmul, operator.imatmul)
     __mod__, __rmod__, __imod__ = _binary(np.remainder, operator.mod, operator.imod)
+
+    def __pow__(self, other, modulus=None):
+        if modulus is not None:
+            raise TypeError(message("pow() of a Tensor with a modulus", do="use t**n % m"))
+        return record_binary(REGISTRY[np.power], self, other, operator.pow)
+
     __neg__ = _unary(np.negative, operator.neg)
     __pos__ = _unary(np.positive, operator.pos)
     __abs__ = _unary(np.absolute, operator.abs)

@@ -7,7 +7,7 @@ The one idea: each of them says which places get which values, and leaves the wr
 import numpy as np
 
 from .dispatch import call_elementwise, dispatch
-from .errors import message
+from .errors import message, outline
 from .graph import upstairs
 from .methods import constants, records
 from .ops.indexing import put_sum
@@ -70,8 +70,10 @@ def _copyto(dst, src, casting="same_kind", where=True):
         np.copyto(dst, constants(src), casting=casting, where=constants(where))
     elif where is True:
         store(dst, src)
+    elif np.result_type(mask := constants(where)).kind != "b":
+        raise TypeError(message("a mask is of truth values", got=outline(mask), do="use where=mask > 0"))
     else:
-        store(dst, np.where(constants(where), src, dst))
+        store(dst, np.where(mask, src, dst))
 
 
 def _cycled(values, count):

@@ -34,6 +34,36 @@ def matmul_of_a_plain_array():
     np.matmul(batch, w)
 
 
+@mistake(TypeError)
+def pow_with_a_modulus():
+    """pow() of a Tensor with a modulus; use t**n % m"""
+    pow(leaf([1.0, 2.0]), 2, 5)
+
+
+@mistake(TypeError)
+def round_of_an_array():
+    """round() of an array; got float64 Tensor of shape (2,); use np.round"""
+    round(leaf([1.0, 2.0]))
+
+
+@mistake(TypeError)
+def vectorized_function():
+    """NumPy asked for the bare array of a Tensor that records: float64 Tensor of shape (2,), in numpy.vectorize; call the function itself, if it is made of NumPy's functions; or pass t.data"""
+    np.vectorize(lambda x: 2 * x)(leaf([1.0, 2.0]))
+
+
+@mistake(NotDifferentiable)
+def writeable_windows():
+    """sliding_window_view was called on a Tensor with writeable=True; expected keywords among ['axis', 'window_shape']; leave it out, or apply it to the result"""
+    np.lib.stride_tricks.sliding_window_view(bp.Tensor([1.0, 2.0]), 2, writeable=True)
+
+
+@mistake(TypeError)
+def copyto_by_a_mask_of_numbers():
+    """a mask is of truth values; got float64 ndarray of shape (2,); use where=mask > 0"""
+    np.copyto(leaf([1.0, 2.0]) * 1, 0.0, where=leaf([0.0, 1.0]))
+
+
 @mistake(ValueError)
 def dot_of_shapes_that_do_not_fit():
     """NumPy: …

@@ -22,7 +22,7 @@ from tinygrad_bp.ops.linalg import cofactors, gaps
 from tinygrad_bp.ops.nonlinear import leaky_relu, log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from tinygrad_bp.ops.random import keep_mask
 from tinygrad_bp.ops.reduction import others, spread
-from tinygrad_bp.ops.shaping import diagonal_of
+from tinygrad_bp.ops.shaping import diagonal_of, overlapped
 from tinygrad_bp.ops.sorting import unique_places, unsort
 from tinygrad_bp.ops.statistics import difference, order_statistics, unit_slopes, unit_slopes_back
 from tinygrad_bp.primitive import REGISTRY
@@ -361,7 +361,17 @@ def folds_step_by_step():
     return {f: found for f, found in rows.items() if f in REGISTRY}
 
 
+def on_and_off_the_line(*domains):
+    """A row for a function of np.emath: of reals that have a value, of some that have none, of none that has."""
+    first, *more = elementwise(domains[0]).cases, *([case(Array((6,), *d))] for d in domains[1:])
+    return row(*sum(more, first))
+
+
 OPS: dict[Any, Row] = {
+    **dict.fromkeys([np.emath.sqrt, np.emath.log, np.emath.log2, np.emath.log10], on_and_off_the_line(PLUS, OFF_ZERO, (-3.0, -0.5))),
+    **dict.fromkeys([np.emath.arcsin, np.emath.arccos, np.emath.arctanh], on_and_off_the_line((-0.9, 0.9), (-0.9, 2.7), (1.2, 3.0))),
+    np.emath.logn: row(case(PLUSES(2, 3), PLUSES(3)), case(Array((6,), 1.5, 3.0), Array((6,), *OFF_ZERO)), case(-2.5, PLUSES(2)), case(PLUSES(), 3)),
+    np.emath.power: row(case(PLUSES(2, 3), A(3)), case(Array((6,), *OFF_ZERO), A(6)), case(A(3), np.array([2, -1, 3])), case(-2, A(2)), case(A(), 2)),
     **folds_step_by_step(),
     # arithmetic
     np.add: elementwise(ANY, ANY),
@@ -605,6 +615,14 @@ OPS: dict[Any, Row] = {
     np.diagonal: row(
         case(A(3, 3)), case(A(2, 3), offset=1), case(A(3, 2), -1), case(A(2, 3, 2), 0, 0, 2),
         case(A(2, 3, 2), axis1=1, axis2=-1), case(A(0, 3)),
+    ),
+    np.lib.stride_tricks.sliding_window_view: row(
+        case(A(4), 2), case(A(5), (3,)), case(A(2, 3), (2, 2)), case(A(2, 4), 2, axis=1), case(A(2, 3, 2), (2, 2), axis=(-2, 0)),
+        case(A(4, 2), (2, 2), (0, 0)), case(A(3), window_shape=(3,)), case(A(3), 1), case(A(2, 0), 2, axis=0),
+    ),
+    overlapped: row(
+        case(A(3, 2), (4,), 2, None), case(A(2, 3, 2), (2, 4), 2, 1), case(A(2, 1, 2, 2), (4, 1), (2, 2), (0, 0)),
+        case(A(1, 2, 2, 2), (2, 3), window_shape=(2, 2), axis=None),
     ),
     diagonal_of: row(
         case(A(2), (2, 3)), case(A(2), (3, 3), offset=-1), case(A(3, 2), shape=(2, 3, 2), offset=0, axis1=0, axis2=2),
@@ -1085,6 +1103,9 @@ CONSTANT: dict[Any, Row] = {
     np.einsum_path: row(case("ij,jk", X, A(3, 2)), call=lambda *a: np.einsum_path(*a)[1]),
     np.count_nonzero: row(case(X), case(X, axis=0)),
     np.digitize: row(case(A(3), [-1.0, 0.0, 1.0]), case(X, np.array([1.0, 0.0]), right=True), **REAL),
+    ours.periods: row(
+        case(Array((5,), -8.0, 8.0), None, -1, 3.0), case(Array((2, 3), -8.0, 8.0), 1.0, 0, 2.5), **REAL
+    ),
     order_statistics: row(case(A(4), 0.5, 0), case(A(2, 3), [0.1, 0.2], None), **REAL),
     np.searchsorted: row(case(np.array([-1.0, 0.0, 1.0]), A(3)), case(A(1), 0.3), **REAL),
     **dict.fromkeys([np.shape, np.ndim, np.size, np.result_type], row(case(X), case(A()))),

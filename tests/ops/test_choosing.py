@@ -258,7 +258,7 @@ REFUSED = {
     "sort in place": (lambda t: (t * 1.0).sort(axis=None), "needs an axis; use np.sort"),
     "list of tensors": (lambda t: np.take([t, t], [0]), "np.stack"),
     "ascontiguousarray": (np.ascontiguousarray, "lose|bare array"),
-    "vectorize": (np.vectorize(lambda v: v * 2), "np.sin and the like"),
+    "vectorize": (np.vectorize(lambda v: v * 2), "call the function itself"),
 }  # fmt: skip
 
 

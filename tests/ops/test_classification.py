@@ -14,7 +14,16 @@ import pytest
 import tinygrad_bp as bp
 from tinygrad_bp import tree
 from tinygrad_bp.ops import classes
-from tinygrad_bp.ops.classes import ALIASES, METHODS, OF_UFUNCS, classify, everything, methods_of, ufuncs
+from tinygrad_bp.ops.classes import (
+    ALIASES,
+    METHODS,
+    OF_UFUNCS,
+    SPACES,
+    classify,
+    everything,
+    methods_of,
+    ufuncs,
+)
 from tinygrad_bp.primitive import REGISTRY, Composite, Nondifferentiable, Op, Writer
 
 from .domains import CONSTANT
@@ -30,10 +39,9 @@ def leaf(x=X):
 
 def named(kind):
     """The public functions of this class -> themselves, by name."""
-    spaces = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}
     names = [name for name, (of, _) in everything().items() if of == kind and not name.startswith("t.")]
     paths = [(name, name.rpartition(".")) for name in names]
-    return {name: getattr(spaces[space], f) for name, (space, _, f) in paths if space in spaces}
+    return {name: getattr(SPACES[space], f) for name, (space, _, f) in paths if space in SPACES}
 
 
 def each(functions):
@@ -260,15 +268,9 @@ def page():
     lines, spaces = [INTRODUCTION.format(version=".".join(np.__version__.split(".")[:2]))], {}
     for name in found:
         space = "array" if name.startswith("t.") else name.rpartition(".")[0]
-        spaces.setdefault(space if space in ("array", "np", "np.linalg", "np.fft") else "ufunc", []).append(
-            name
-        )
-    titles = {
-        "np": "numpy",
-        "np.linalg": "numpy.linalg",
-        "np.fft": "numpy.fft",
-        "array": "Arrays' methods and operators",
-    }
+        spaces.setdefault(space if space in (*SPACES, "array") else "ufunc", []).append(name)
+    titles = {space: space.replace("np", "numpy", 1) for space in SPACES}
+    titles["array"] = "Arrays' methods and operators"
     for space, title in titles.items():
         lines += [f"## {title}\n", "| name | class | remarks |", "| --- | --- | --- |"]
         for name in spaces[space]:

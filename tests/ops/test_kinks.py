@@ -102,6 +102,14 @@ ZERO, ZEROS = np.zeros(3), np.zeros((2, 2))
 ONE_RANK = np.array([[1.0, 2.0], [2.0, 4.0]])
 ONE = np.eye(2)
 OF_ARRAYS = {  # name: f, the point, the gradient there of the sum of f
+    "initial among equals": (lambda x: np.max(x[1:], initial=x[0]), [3.0, 1.0, 3.0, 3.0], [1 / 3, 0.0, 1 / 3, 1 / 3]),
+    "initial below": (lambda x: np.max(x[1:], initial=x[0]), [0.0, 1.0, 3.0, 3.0], [0.0, 0.0, 0.5, 0.5]),
+    "initial among equals and −∞": (lambda x: np.nanmax(x[1:], initial=x[0]), [-INF, -INF, NAN], [0.5, 0.5, 0.0]),
+    "initial of a masked min": (lambda x: np.min(x[1:], initial=x[0], where=[True, False]), [1.0, 1.0, 1.0], [0.5, 0.5, 0.0]),
+    "q at an element": (lambda q: np.quantile([1.0, 2.0, 5.0], q), [0.5], [6.0]),
+    "q at the ends": (lambda q: np.quantile([1.0, 2.0, 5.0], q), [0.0, 1.0], [2.0, 0.0]),
+    "q beyond the first rank": (lambda q: np.quantile([1.0, 2.0, 5.0], q, method="weibull"), [0.1, 0.5, 0.9], [0.0, 12.0, 0.0]),
+    "q of a method that jumps": (lambda q: np.quantile([1.0, 2.0, 5.0], q, method="lower"), [0.3, 0.5], [0.0, 0.0]),
     "sort": (lambda x: np.sort(x) * RISING, [2.0, 1.0, 1.0], [3.0, 1.0, 2.0]),
     "partition": (lambda x: np.partition(x, 1) * RISING, [2.0, 1.0, 1.0], [3.0, 1.0, 2.0]),
     "unique": (np.unique, [2.0, 1.0, 1.0], [1.0, 1.0, 0.0]),

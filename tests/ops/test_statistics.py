@@ -158,8 +158,7 @@ def test_the_slope_at_a_knot_is_that_to_its_right():
 def test_what_is_no_operand_must_not_record():
     q, x = leaf(0.5), leaf(X)
     for call in (
-        lambda: np.quantile(x, q), lambda: np.var(x, mean=np.mean(x)), lambda: np.sum(x, initial=q),
-        lambda: np.unwrap(X[0], period=q), lambda: np.quantile(x, 0.5, weights=leaf(X), method="inverted_cdf"),
+        lambda: np.var(x, ddof=q), lambda: np.unwrap(x, discont=q), lambda: np.sum(x, axis=q), lambda: np.quantile(x, 0.5, weights=leaf(X), method="inverted_cdf"),
     ):  # fmt: skip
         with pytest.raises(TypeError):
             call()

@@ -33,6 +33,7 @@ CREATORS = {
     "makes arrays of numbers": """
         arange bartlett blackman diag_indices empty eye fftfreq fromfunction hamming hanning identity indices kaiser
         mask_indices ones rfftfreq tri tril_indices triu_indices zeros""",
+    "views memory as it is told to; use np.lib.stride_tricks.sliding_window_view": "as_strided",
     "works with a function of yours; Tensors in it are recorded": "frompyfunc",
     "tells facts, writes text": """
         base_repr binary_repr broadcast_shapes datetime_data format_float_positional format_float_scientific get_include
@@ -81,6 +82,10 @@ PROTOCOL = _words("""
 
 OF_UFUNCS = {"reduce": reduce, "accumulate": accumulate, "reduceat": reduceat}
 """Methods of ufuncs -> what makes them of a ufunc, in supported calls."""
+SPACES = {
+    "np": np, "np.linalg": np.linalg, "np.fft": np.fft, "np.emath": np.emath, "np.lib.stride_tricks": np.lib.stride_tricks,
+}  # fmt: skip
+"""The modules whose public callables have a class, by name."""
 UNFOLDED = (np.ldexp, np.arctan2, np.power)
 """NumPy cannot fold the types of ldexp, and folds the others into wrong values on processors with AVX-512."""
 NAMED: dict[np.ufunc, dict[str, Any]] = {
@@ -165,8 +170,8 @@ def attributes():
 def everything():
     """{qualified name: (class, note)} of all public callables of the running NumPy, and of arrays' attributes."""
     found: dict[str, tuple[str, str]] = {}
-    for space, module in {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}.items():
-        for name in sorted(module.__all__):
+    for space, module in SPACES.items():
+        for name in sorted(getattr(module, "__all__", vars(module))):
             if callable(f := getattr(module, name)) and not name.startswith("_"):
                 found |= {f"{space}.{name}": classify(f, name)}
     for name, f in ufuncs().items():

@@ -216,6 +216,32 @@ def _finite(g, x):
     return np.where(np.isfinite(x), g, 0.0)
 
 
+def _replaced(x, **values):
+    """np.nan_to_num with values that may record."""
+    y = np.nan_to_num(x, nan=0, posinf=0, neginf=0)
+    for i, part in enumerate([np.real(x), np.imag(x)] if x.dtype.kind == "c" else [x]):
+        for name, value in values.items():
+            y = (
+                y
+                + np.where(getattr(np, f"is{name}")(part), 0.0 if value is None else value, 0.0) * (1, 1j)[i]
+            )
+    return y
+
+
+@nondifferentiable
+def periods(p, discont, axis, period):
+    """How many periods np.unwrap adds to each element."""
+    return np.rint((np.unwrap(p, discont, axis, period=period) - p) / period)
+
+
+def _unwrap(p, discont=None, axis=-1, period=2 * math.pi):
+    return p + periods(p, discont, axis, period) * period
+
+
+composite(np.nan_to_num, _replaced, keywords=("nan", "posinf", "neginf"))
+composite(np.unwrap, _unwrap, keywords=("period",))
+
+
 def _real_if_close(a, tol=100):
     """The real part if the imaginary one is smaller than `tol`, which counts in ε if above 1."""
     if a.dtype.kind != "c":
@@ -224,6 +250,24 @@ def _real_if_close(a, tol=100):
     return np.real(a) if small else a
 
 
+def _beyond(x, outside=lambda x: np.less(x, 0)):
+    """x, as complex numbers if one of the real ones is `outside` of a function's domain."""
+    if np.iscomplexobj(x) or not np.any(outside(x)):
+        return x
+    return np.positive(x, dtype=np.complex64 if np.result_type(x) == np.float32 else np.complex128)
+
+
+def _of_complex(f, *outside):
+    """A function of np.emath: f, of complex numbers where real ones have no value."""
+    return lambda x: f(_beyond(x, *outside))
+
+
+for _name in ("sqrt", "log", "log2", "log10"):
+    composite(vars(np.emath)[_name], _of_complex(vars(np)[_name]))
+for _name in ("arcsin", "arccos", "arctanh"):
+    composite(vars(np.emath)[_name], _of_complex(vars(np)[_name], lambda x: np.absolute(x) > 1))
+composite(np.emath.logn, lambda n, x: np.emath.log(x) / np.emath.log(n))
+composite(np.emath.power, lambda x, p: np.power(_beyond(x), p))
 composite(np.real_if_close, _real_if_close)
 composite(np.sign, lambda x: x * reciprocal_or_zero(np.absolute(x)) if x.dtype.kind == "c" else real_sign(x))
 
@@ -239,13 +283,12 @@ def _below(a, b):
     return np.add(a < b, a <= b, dtype=np.int8)
 
 
-defvjp(
-    between,
-    lambda g, _y, a, low, high: g * (_below(low, a) * _below(a, high)) * 0.25,
-    lambda g, _y, a, low, high: g * (_below(a, low) * _below(low, high)) * 0.25,
-    lambda g, _y, a, low, high: g * np.maximum(_below(high, a), _below(high, low)) * 0.5,
-    broadcasts="elementwise",
-)
+# fmt: off
+defvjp(between, lambda g, _y, a, low, high: g * (_below(low, a) * _below(a, high)) * 0.25,
+                lambda g, _y, a, low, high: g * (_below(a, low) * _below(low, high)) * 0.25,
+                lambda g, _y, a, low, high: g * np.maximum(_below(high, a), _below(high, low)) * 0.5,
+                broadcasts="elementwise")
+# fmt: on
 
 
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):

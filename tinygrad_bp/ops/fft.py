@@ -121,9 +121,7 @@ defvjp(np.fft.fftshift,  lambda g, _y, _x, axes=None: np.fft.ifftshift(g, axes))
 defvjp(np.fft.ifftshift, lambda g, _y, _x, axes=None: np.fft.fftshift(g, axes))
 # fmt: on
 
-composite(
-    np.fft.hfft, lambda a, n=None, axis=-1, norm=None: np.fft.irfft(np.conjugate(a), n, axis, SWAPPED[norm])
-)
-composite(
-    np.fft.ihfft, lambda a, n=None, axis=-1, norm=None: np.conjugate(np.fft.rfft(a, n, axis, SWAPPED[norm]))
-)
+# fmt: off
+composite(np.fft.hfft, lambda a, n=None, axis=-1, norm=None: np.fft.irfft(np.conjugate(a), n, axis, SWAPPED[norm]))
+composite(np.fft.ihfft, lambda a, n=None, axis=-1, norm=None: np.conjugate(np.fft.rfft(a, n, axis, SWAPPED[norm])))
+# fmt: on

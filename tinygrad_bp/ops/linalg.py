@@ -60,9 +60,8 @@ def gaps(w):
     rounding = 16 * np.finfo(w.dtype).eps * np.max(np.abs(w), axis=-1, initial=0)[..., None, None]
     if np.any((np.abs(apart) <= rounding) & ~same):
         what = "vectors of repeated eigenvalues or singular values, or of 0 beside a null space, have no derivative"
-        raise np.linalg.LinAlgError(
-            message(what, do="use the values alone, or a function of the matrix itself")
-        )
+        do = "use the values alone, or a function of the matrix itself"
+        raise np.linalg.LinAlgError(message(what, do=do))
     return np.where(same, 0, 1 / np.where(same, 1, apart))
 
 

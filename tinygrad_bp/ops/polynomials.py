@@ -123,10 +123,8 @@ def _roots(p):
     at_zero, p = len(p) - 1 - int(places[-1]), p[int(places[0]) : int(places[-1]) + 1]
     if len(p) < 2:
         return np.zeros(at_zero, p.dtype)
-    companion = np.concatenate(
-        [np.reshape(-p[1:] / p[0], (1, -1)), np.eye(len(p) - 2, len(p) - 1, dtype=p.dtype)]
-    )
-    found = np.linalg.eigvals(companion)
+    top, below = np.reshape(-p[1:] / p[0], (1, -1)), np.eye(len(p) - 2, len(p) - 1, dtype=p.dtype)
+    found = np.linalg.eigvals(np.concatenate([top, below]))
     return np.concatenate([found, np.zeros(at_zero, found.dtype)])
 
 
@@ -142,9 +140,8 @@ def _vander(x, N=None, increasing=False):
 def _polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     """The least-squares solution of V c = y, V scaled to columns of length 1."""
     if full or cov:
-        raise NotDifferentiable(
-            message("polyfit with full=True or cov=True cannot be differentiated", do="leave them out")
-        )
+        what = "polyfit with full=True or cov=True cannot be differentiated"
+        raise NotDifferentiable(message(what, do="leave them out"))
     x, y = array_of(x) + 0.0, array_of(y) + 0.0
     matrix = _vander(x, int(deg) + 1)
     if w is not None:

@@ -221,10 +221,8 @@ def _spelled_out(operands):
         terms = inputs.split(",")
     else:
         explicit = len(operands) % 2 == 1
-        arrays, terms = (
-            operands[: len(operands) - explicit : 2],
-            [_letters(labels) for labels in operands[1::2]],
-        )
+        arrays = operands[: len(operands) - explicit : 2]
+        terms = [_letters(labels) for labels in operands[1::2]]
         result = _letters(operands[-1]) if explicit else ""
     seen = "".join(terms)
     if not explicit:

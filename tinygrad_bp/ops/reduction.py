@@ -35,12 +35,14 @@ def _axes(x, axis):
     return {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
 
 
+def of_one(x, axes):
+    """The shape of x with length 1 along these axes."""
+    return tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
 def kept(g, x, axis, keepdims):
     """g with the axes put back, of length 1, along which x was reduced."""
-    if axis is None or keepdims or not x.ndim:
-        return g
-    axes = _axes(x, axis)
-    return np.reshape(g, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+    return g if axis is None or keepdims or not x.ndim else np.reshape(g, of_one(x, _axes(x, axis)))
 
 
 def masked(where, g, other=0.0):
@@ -83,6 +85,18 @@ def _std(g, y, a, axis=None, dtype=None, ddof=0, keepdims=False, *, where=True, 
     """∂√var, and 0 where the elements are all equal."""
     share = _share(a, axis, ddof if correction is None else correction, where)
     return kept(g * reciprocal_or_zero(y), a, axis, keepdims) * share * _deviation(a, axis, where, mean)
+
+
+def _var_about(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, mean=None, correction=None):
+    """np.var about a `mean` that records, too."""
+    deviation = masked(where, a - mean)
+    share = _share(deviation, axis, ddof if correction is None else correction, where)
+    y = np.sum(np.real(deviation * np.conjugate(deviation)), axis=axis, keepdims=True) * share
+    return y if keepdims else np.squeeze(y, axis=tuple(_axes(a, axis)))
+
+
+def _nanvar_about(a, where=True, **how):
+    return _var_about(a, where=_numbers(a, where), **how)
 
 
 def _extremum(g, y, a, axis=None, keepdims=False, initial=None, where=True):
@@ -202,24 +216,46 @@ def _cumulative(accumulate, first):
     return f
 
 
+def _in_front(x, axes):
+    """x with these axes in front, as one."""
+    x = np.moveaxis(x, axes, range(len(axes)))
+    return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
+
+
+def with_initial(reduction, neutral, numbers=None, usual=None):
+    """`reduction`, whose `initial` is one more element; `numbers`: what of a is looked at, of (a, where);
+    `usual`: the axis if none is named."""
+
+    def f(a, axis=usual, dtype=None, keepdims=False, initial=None, where=True):
+        where, a = (numbers(a, where) if numbers else where), (a if dtype is None else a.astype(dtype))
+        axes = sorted(_axes(a, axis))
+        rows = _in_front(a, axes)
+        first = np.broadcast_to(initial, (1, *rows.shape[1:]))
+        rows = np.concatenate([first, rows], dtype=np.result_type(a.dtype, np.float16), casting="unsafe")
+        if where is True:
+            y = reduction(rows, axis=0)
+        else:
+            where = _in_front(np.broadcast_to(where, a.shape), axes)
+            where = np.concatenate([np.ones(first.shape, bool), where])
+            y = reduction(rows, axis=0, where=where, initial=neutral)
+        return np.reshape(y, of_one(a, axes)) if keepdims else y
+
+    return f
+
+
 def reduce(ufunc):
     """ufunc.reduce, of any ufunc: one element after the other, what the mask leaves out passed over."""
 
     def f(a, axis=0, dtype=None, keepdims=False, initial=None, where=True):
         axes = sorted(_axes(a, axis))
-
-        def rows(x):
-            x = np.moveaxis(x, axes, range(len(axes)))
-            return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
-
-        parts = list(rows(a if dtype is None else a.astype(dtype)))
-        masks = [True] * len(parts) if where is True else list(rows(np.broadcast_to(where, a.shape)))
+        parts = list(_in_front(a if dtype is None else a.astype(dtype), axes))
+        masks = list(_in_front(np.broadcast_to(where, a.shape), axes))
         if initial is None and (where is not True or not parts):
             initial = ufunc.identity
         y = parts.pop(0) if initial is None else initial
         for part, mask in zip(parts, masks[-len(parts) :]):
-            y = masked(mask, ufunc(y, part), y)
-        return np.reshape(y, tuple(1 if i in axes else n for i, n in enumerate(a.shape))) if keepdims else y
+            y = ufunc(y, part) if where is True else masked(mask, ufunc(y, part), y)
+        return np.reshape(y, of_one(a, axes)) if keepdims else y
 
     return f
 
@@ -286,6 +322,19 @@ defvjp(np.nanstd,   lambda g, y, a, axis=None, dtype=None, ddof=0, keepdims=Fals
 defvjp(np.nanmax,   _extremum, selects=True)
 defvjp(np.nanmin,   _extremum, selects=True)
 # fmt: on
+
+# what may record besides the array
+for _name, _neutral in {
+    "sum": 0, "prod": 1, "max": -math.inf, "amax": -math.inf, "nanmax": -math.inf, "min": math.inf, "amin": math.inf, "nanmin": math.inf,
+}.items():  # fmt: skip
+    composite(vars(np)[_name], with_initial(vars(np)[_name], _neutral), keywords=("initial",))
+composite(np.logaddexp.reduce, with_initial(np.logaddexp.reduce, -math.inf, usual=0), keywords=("initial",))
+composite(np.nansum, with_initial(np.sum, 0, _numbers), keywords=("initial",))
+composite(np.nanprod, with_initial(np.prod, 1, _numbers), keywords=("initial",))
+composite(np.var, _var_about, keywords=("mean",))
+composite(np.nanvar, _nanvar_about, keywords=("mean",))
+composite(np.std, lambda a, **how: np.sqrt(_var_about(a, **how)), keywords=("mean",))
+composite(np.nanstd, lambda a, **how: np.sqrt(_nanvar_about(a, **how)), keywords=("mean",))
 
 composite(np.nancumsum, lambda a, axis=None, dtype=None, out=None:
           np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis, dtype=dtype))  # fmt: skip

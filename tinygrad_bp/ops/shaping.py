@@ -8,6 +8,7 @@ repetition by a sum. Where NumPy only looks at the memory anew (`view=True`), so
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
@@ -18,12 +19,8 @@ from .statistics import array_of
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
     """The cotangent in the argument's shape, elements in the same order."""
     if order not in ("C", "F"):
-        raise ValueError(
-            message(
-                "the order of a reshape's elements must be known to undo it",
-                expected="order='C' or 'F'", got=f"order={order!r}",
-            )
-        )  # fmt: skip
+        what = "the order of a reshape's elements must be known to undo it"
+        raise ValueError(message(what, expected="order='C' or 'F'", got=f"order={order!r}"))
     return np.reshape(g, _a.shape, order=order)
 
 
@@ -78,6 +75,16 @@ def diagonal_of(d, shape, offset=0, axis1=0, axis2=1):
     place.flags.writeable = True  # NumPy hands it out read-only, but the memory is ours
     place[...] = d
     return matrix
+
+
+@primitive
+def overlapped(g, shape, window_shape, axis):
+    """Zeros of `shape` with all windows added: sliding_window_view's transpose."""
+    total = np.zeros(shape, g.dtype)
+    windows = sliding_window_view(total, window_shape, axis, writeable=True)
+    for place in np.ndindex(windows.shape[total.ndim :]):  # one of each window: these do not overlap
+        windows[(..., *place)] += g[(..., *place)]
+    return total
 
 
 def _split(ary, indices_or_sections, axis=0):
@@ -211,6 +218,11 @@ _STATISTICS: dict[str, Callable] = {
 }
 
 
+def _stacked(x):
+    """An array of what may be a Tensor in nested lists."""
+    return np.stack([_stacked(part) for part in x]) if isinstance(x, (list, tuple)) else x
+
+
 def _pad(array, pad_width, mode="constant", **how):
     """Axis after axis, as NumPy does it; `how` has one pair of settings per axis."""
     if mode not in (*_STATISTICS, "constant", "edge", "linear_ramp", "reflect", "symmetric", "wrap"):
@@ -224,14 +236,18 @@ def _pad(array, pad_width, mode="constant", **how):
     if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, array.shape))
         y = scatter(array, inside, tuple(n + sum(width) for n, width in zip(array.shape, widths)))
-        return y + np.pad(np.zeros(array.shape, array.dtype), widths, mode, **how) if how else y
+        if not how:
+            return y
+        which = np.arange(1, 2 * array.ndim + 1).reshape(-1, 2)  # of the constants; 0 is inside
+        which = np.pad(np.zeros(array.shape, int), widths, constant_values=which)
+        values = np.ravel(np.broadcast_to(_stacked(how["constant_values"]), (array.ndim, 2)))
+        return y + np.concatenate([[0], values], dtype=array.dtype, casting="unsafe")[which]
     odd = how.pop("reflect_type", "even") == "odd"
-    how = {name: np.broadcast_to(pairs, (array.ndim, 2)) for name, pairs in how.items()}
+    how = {name: np.broadcast_to(_stacked(pairs), (array.ndim, 2)) for name, pairs in how.items()}
     for axis, width in enumerate(widths):
         if any(width):
-            array = _extended(
-                array, axis, width, mode, odd, {name: pairs[axis] for name, pairs in how.items()}
-            )
+            settings = {name: pairs[axis] for name, pairs in how.items()}
+            array = _extended(array, axis, width, mode, odd, settings)
     return array
 
 
@@ -251,7 +267,8 @@ def _extended(x, axis, width, mode, odd, how):
 
     if mode == "linear_ramp":
         ones, there = np.ones(n), np.pad(np.arange(n), width, "edge")
-        return np.take(x, there, axis) * padded(ones) + padded(0 * ones, **how)
+        y, ends = np.take(x, there, axis) * padded(ones), how.get("end_values", np.zeros(2)).astype(x.dtype)
+        return y + sum(end * padded(0 * ones, end_values=at) for end, at in zip(ends, ((1, 0), (0, 1))))
     y = np.take(x, np.pad(np.arange(n), width, mode), axis)
     if not odd or n == 1 or mode not in ("reflect", "symmetric"):
         return y
@@ -297,6 +314,9 @@ defvjp(np.moveaxis,      lambda g, _y, _a, source=0, destination=0:
 defvjp(np.broadcast_to,  lambda g, _y, _array, shape=None: g, broadcasts="elementwise", view=True)
 defvjp(np.diagonal,      lambda g, _y, _a, offset=0, axis1=0, axis2=1:
                              diagonal_of(g, _a.shape, offset=offset, axis1=axis1, axis2=axis2), view=True, selects=True)
+defvjp(sliding_window_view, lambda g, _y, _x, window_shape=None, axis=None:
+                             overlapped(g, _x.shape, window_shape, axis), view=True)
+defvjp(overlapped,       lambda g, _y, _g, shape, window_shape, axis: sliding_window_view(g, window_shape, axis))
 defvjp(diagonal_of,      lambda g, _y, _d, shape, offset=0, axis1=0, axis2=1:
                              np.diagonal(g, offset, axis1, axis2))
 defvjp(np.copy,          lambda g, _y, _a, order="K": g)
@@ -354,10 +374,6 @@ if "unstack" in vars(np):  # since NumPy 2.1
 
 refused(np.ix_, "use np.meshgrid(…, indexing='ij', sparse=True)")
 for _constant in (
-    np.diag_indices_from,
-    np.tril_indices_from,
-    np.triu_indices_from,
-    np.unravel_index,
-    np.ravel_multi_index,
-):
+    np.diag_indices_from, np.tril_indices_from, np.triu_indices_from, np.unravel_index, np.ravel_multi_index,
+):  # fmt: skip
     nondifferentiable(_constant)

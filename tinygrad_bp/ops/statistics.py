@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import message
 from ..primitive import DuckArray, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import scatter
-from .reduction import _axes
+from .reduction import _axes, of_one
 
 
 def array_of(x):
@@ -28,11 +28,18 @@ def widened(x, dtype=np.float64):
 # ---- quantiles -------------------------------------------------------------------------------------------
 
 
+RISE = {
+    "linear": -1, "hazen": 0, "interpolated_inverted_cdf": 0, "weibull": 1, "median_unbiased": 1 / 3, "normal_unbiased": 1 / 4,
+}  # fmt: skip
+"""Methods whose rank among n numbers rises by n + this as q goes from 0 to 1; that of the others jumps."""
+
+
 @nondifferentiable
 def order_statistics(a, q, axis, method="linear", weights=None, leave_nan=False):
     """(places in the flat array, their shares), each of shape (2, *q.shape, elements): y = Σ share · a[place].
 
-    NumPy says what is mixed: the quantile of 0, 1, 2, … is the mean rank of the two.
+    NumPy says what is mixed: the quantile of 0, 1, 2, … is the mean rank of the two. The third result
+    says how the second share depends on q: (of q = 0, how fast it rises).
     """
     axes, quantile = sorted(_axes(a, axis)), np.nanquantile if leave_nan else np.quantile
     q = np.asarray(q, a.dtype if isinstance(q, (int, float)) and a.dtype.kind == "f" else None)
@@ -52,7 +59,9 @@ def order_statistics(a, q, axis, method="linear", weights=None, leave_nan=False)
     low = np.minimum(np.floor(rank).astype(int), np.maximum(n - 1, 0))
     high = np.minimum(low + 1, np.maximum(n - 1, 0))
     rows, share = np.arange(len(x)), rank - low
-    return np.stack([places[rows, low], places[rows, high]]), np.stack([1 - share, share]) * (n > 0)
+    rise = np.where((rank > 0) | (method == "linear"), n + RISE[method], 0.0) if method in RISE else 0 * rank
+    shares, law = np.stack([1 - share, share]) * (n > 0), np.stack([share - rise * q[..., None], rise])
+    return np.stack([places[rows, low], places[rows, high]]), shares, law
 
 
 def _rest(a, axes):
@@ -64,7 +73,7 @@ def _quantile(g, a, q, axis, *how, leave_nan=False):
     """To each of the two elements its share of the cotangent."""
     if not a.size:
         return np.zeros_like(a)
-    places, shares = order_statistics(a, q, axis, *how, leave_nan=leave_nan)
+    places, shares, _ = order_statistics(a, q, axis, *how, leave_nan=leave_nan)
     shares = shares.reshape(2, -1).astype(np.finfo(a.dtype).dtype)
     found = scatter(np.ravel(np.ravel(g) * shares), places.ravel(), (a.size,))
     return np.reshape(found, a.shape)
@@ -72,6 +81,21 @@ def _quantile(g, a, q, axis, *how, leave_nan=False):
 
 def _hundredth(q, a):
     return np.true_divide(q, a.dtype.type(100))
+
+
+def _of_q(fraction=lambda q, a: q, leave_nan=False):
+    """A quantile whose q records: it moves from one element to the next as its rank does."""
+
+    def f(a, q, axis=None, method="linear", keepdims=False, weights=None):
+        a = widened(a, np.float16)
+        q, axes = fraction(q, a), sorted(_axes(a, axis))
+        places, _, law = order_statistics(a, q, axis, method, weights, leave_nan)
+        (offset, rise), (low, high) = law.astype(np.finfo(a.dtype).dtype), np.ravel(a)[places]
+        y = low + (high - low) * (offset + rise * q[..., None])
+        rest = of_one(a, axes) if keepdims else tuple(n for i, n in enumerate(a.shape) if i not in axes)
+        return np.reshape(y, (*np.shape(q), *rest))
+
+    return f
 
 
 # fmt: off
@@ -86,6 +110,10 @@ defvjp(np.percentile,    lambda g, _y, a, q=None, axis=None, method="linear", ke
 defvjp(np.nanpercentile, lambda g, _y, a, q=None, axis=None, method="linear", keepdims=False, weights=None:
                              _quantile(g, a, _hundredth(q, a), axis, method, weights, leave_nan=True), selects=True)
 # fmt: on
+composite(np.quantile, _of_q(), keywords=("q",))
+composite(np.nanquantile, _of_q(leave_nan=True), keywords=("q",))
+composite(np.percentile, _of_q(_hundredth), keywords=("q",))
+composite(np.nanpercentile, _of_q(_hundredth, leave_nan=True), keywords=("q",))
 
 
 # ---- means and moments -----------------------------------------------------------------------------------
@@ -101,9 +129,8 @@ def _average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     if weights.shape != a.shape:
         axes = [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
         order = sorted(range(len(axes)), key=axes.__getitem__)
-        weights = np.reshape(
-            np.transpose(weights, order), tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
-        )
+        shape = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
+        weights = np.reshape(np.transpose(weights, order), shape)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, np.broadcast_to(total, mean.shape)) if returned else mean
@@ -165,10 +192,8 @@ def difference(x, axis=-1):
 
 def _difference(g, _y, _x, axis=-1):
     """−difference again, of g among zeros."""
-    border, lead = (
-        np.zeros(_with(g.shape, axis, min(_x.shape[axis], 1)), g.dtype),
-        (slice(None),) * (axis % g.ndim),
-    )
+    border = np.zeros(_with(g.shape, axis, min(_x.shape[axis], 1)), g.dtype)
+    lead = (slice(None),) * (axis % g.ndim)
     g = np.concatenate([border, g, border], axis=axis)
     return g[(*lead, slice(None, -1))] - g[(*lead, slice(1, None))]
 
@@ -250,17 +275,10 @@ def _slopes(f, h, edge_order):
 
 def _gradient(f, *varargs, axis=None, edge_order=1):
     f = widened(f, np.float16)
-    axes = (
-        range(f.ndim)
-        if axis is None
-        else [i % f.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
-    )
+    axes = range(f.ndim) if axis is None else [i % f.ndim for i in np.ravel(axis).tolist()]
     steps = [x if np.ndim(x) == 0 else array_of(x) for x in varargs or (1.0,)]
     steps = steps * len(axes) if len(steps) == 1 and np.ndim(steps[0]) == 0 else steps
-    slopes = [
-        np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) if i else _slopes(f, h, edge_order)
-        for i, h in zip(axes, steps)
-    ]
+    slopes = [np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) for i, h in zip(axes, steps)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
