@@ -92,7 +92,7 @@ LOSS = {"expm1": 1.0}
 
 def exp(x):
     """eˣ, of which numbers beyond all floats are 0 or ∞."""
-    return mp.mpf(0) if x < -(10**5) else INF if x > 10**5 else mp.exp(x)
+    return mp.mpf(0) if x < -(10**4) else INF if x > 10**4 else mp.exp(x)
 
 
 def psi(x, n=0):
@@ -111,7 +111,7 @@ def gamma(x):
 
 
 def erfcx(x):
-    if x < -(10**3):
+    if x < -100:
         return -INF
     far = -(1 - 3 / (2 * x * x)) / (mp.sqrt(PI) * x * x)
     return far if x > 10**6 else 2 * x * mp.exp(x * x) * mp.erfc(x) - 2 / mp.sqrt(PI)
@@ -124,7 +124,13 @@ def dawsn(x):
 
 def log_ndtr(x):
     far = -x - 1 / x
-    return far if x < -(10**6) else exp(-x * x / 2) * mp.sqrt(2 / PI) / mp.erfc(-x / mp.sqrt(2))
+    return (
+        far
+        if x < -(10**6)
+        else mp.mpf(0)
+        if x > 150
+        else mp.exp(-x * x / 2) * mp.sqrt(2 / PI) / mp.erfc(-x / mp.sqrt(2))
+    )
 
 
 def at_quantile(p, start, f):
@@ -174,9 +180,9 @@ def plain(n, f, second, x):
 
 ROOT_2_PI = mp.sqrt(2 * PI)
 ONE = {  # name: (f′ at a finite x other than 0, f′ at 0, at ∞, at −∞), None: where the value is NaN
-    "rgamma": (rgamma, 1, 0, None),
+    "rgamma": (rgamma, 1, 0, NAN),
     "gamma": (gamma, -INF, INF, None),
-    "gammaln": (psi, -INF, INF, None),
+    "gammaln": (psi, -INF, INF, NAN),
     "loggamma": (psi, -INF, INF, None),
     "psi": (lambda x: psi(x, 1), INF, 0, None),
     "erf": (lambda x: 2 / mp.sqrt(PI) * exp(-x * x), 2 / mp.sqrt(PI), 0, 0),
@@ -253,11 +259,11 @@ def test_functions_of_one_argument(name, dtype):
     x = x[~np.isnan(x) & ~((x == 0) & np.signbit(x))]
     loses_phase = name in WAVES and dtype is not np.float16
     x = x[(np.abs(x) < 1e6) | np.isinf(x)] if loses_phase else x
-    slow = name in {"k0e", "k1e", "i0e", "i1e", "gamma", "erfcinv", "ndtri", "erfinv", *WAVES}
+    slow = name in {"k0", "k1", "k0e", "k1e", "i0e", "i1e", "gamma", "erfcinv", "ndtri", "erfinv", *WAVES}
     for part in parts(f):
         y, (gradient,) = differentiated(f, (), [x], part)
         for value, found, at in zip(y, gradient, x.tolist()):
-            if np.isnan(value) or np.isinf(value) and name in {"erfcinv", "k0", "k0e"} and at != 0:
+            if np.isnan(value) or (np.isinf(value) and name in {"erfcinv", "k0", "k0e"} and at != 0):
                 continue  # the other test knows NaN; these call ∞ what is not
             if np.isinf(at):
                 exact = ONE[name][2 if at > 0 else 3]
@@ -273,7 +279,9 @@ def test_a_negative_zero_is_the_left_side_of_a_pole():
     for f in (special.gamma, special.gammaln, special.loggamma, special.expi):
         with np.errstate(all="ignore"):
             left, right = (bp.elementwise_grad(f)(np.array([x]))[0] for x in (-0.0, 0.0))
-        assert np.isinf(left) and np.isinf(right) and (left == right) == (f is special.gamma)
+        assert np.isinf(left)
+        assert np.isinf(right)
+        assert (left == right) == (f is special.gamma)
 
 
 # ---- two arguments ---------------------------------------------------------------------------------------
@@ -327,7 +335,7 @@ def gammainc_slope(a, x):
     """∂P/∂a = e^−x Σ xᵃ⁺ⁿ (log x − ψ(a + n + 1))/Γ(a + n + 1); at a = x ≫ 1 to O(1/a)."""
     if a < 0 or x < 0 or a == 0:
         return None
-    if x == 0 or mp.isinf(a) or mp.isinf(x) or a != x and max(a, x) > 10**4:
+    if x == 0 or mp.isinf(a) or mp.isinf(x) or (a != x and max(a, x) > 10**4):
         return mp.mpf(0)
     if a == x and a > 10**6:
         return -1 / mp.sqrt(2 * PI * a)
@@ -372,7 +380,7 @@ def test_functions_of_two_arguments(name, dtype):
         for i, slope in enumerate(TWO[name]):
             for value, found, a, b in zip(y, gradients[i], *(v.tolist() for v in arrays)):
                 exact = None if np.isnan(value) else slope(mp.mpf(a), mp.mpf(b))
-                if exact is None or name == "poch" and 0 < abs(a) < float(kind.tiny) and b < 0:
+                if exact is None or (name == "poch" and 0 < abs(a) < float(kind.tiny) and b < 0):
                     continue  # (a)ₘ near a pole of Γ(a + m)
                 relative = RELATIVE.get(name, 0) if dtype is np.float64 else 0
                 close(found, exact, dtype, 8 + relative / float(kind.eps))
