@@ -41,7 +41,9 @@ def calls(f, dtype):
     if constants:
         given = ORDERS.get(f.__name__, [(v,) for v in (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)])
         orders = [tuple(map(int if f in (special.yn, special.kn) else dtype, order)) for order in given]
-        return [(order, [ends(dtype)]) for order in orders]
+        x = ends(dtype)
+        x = x[~(x > 60000)] if f is special.hyp1f1 else x  # SciPy's own sum takes minutes there
+        return [(order, [x]) for order in orders]
     x = ends(dtype)
     return [((), [x] if f.nin == 1 else [a.ravel() for a in np.meshgrid(x, x, indexing="ij")])]
 
@@ -75,6 +77,8 @@ def test_in_silence_and_nan_where_the_value_is(f, dtype, recwarn):
         wide = [np.float64(v) if isinstance(v, np.floating) else v for v in constants]
         exact_y, exact = differentiated(f, wide, [a.astype(np.float64) for a in arrays], part)
         known = ~np.isnan(y) & ~np.isnan(exact_y)
+        if y.dtype.kind == "c":  # ∞ + i, as which the slope may overflow, has no products
+            known &= np.abs(y) < np.finfo(y.dtype).max ** 0.75
         with np.errstate(over="ignore", under="ignore"):
             for found, wanted in zip(gradients, exact):
                 np.testing.assert_allclose(
@@ -229,9 +233,14 @@ DIGITS = {np.float16: 60, np.float32: 160, np.float64: 700}
 
 
 def rounded(exact, dtype):
-    """An mpmath number in a dtype; ∞ where it is larger."""
-    with np.errstate(over="ignore"):
-        return dtype(np.longdouble(mp.nstr(mp.mpf(exact), 30, min_fixed=0, max_fixed=0)) if mp.isfinite(exact) else float(exact))  # fmt: skip
+    """An mpmath number in a dtype; ∞ and 0 where it is larger or smaller than all floats."""
+    exact = mp.mpf(exact)
+    if not mp.isfinite(exact) or exact == 0 or abs(mp.mag(exact)) > 16000:
+        return dtype(
+            float(exact) if not mp.isfinite(exact) else mp.sign(exact) * (INF if mp.mag(exact) > 0 else 0)
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        return dtype(np.longdouble(mp.nstr(exact, 30)))
 
 
 def close(found, exact, dtype, multiple=8, absolute=0.0):
@@ -328,16 +337,17 @@ def gamma_density(a, x):
         return None
     if x == 0:
         return mp.mpf(0) if a > 1 else mp.mpf(1) if a == 1 else INF
-    return exp((a - 1) * mp.log(x) - x - mp.loggamma(a))
+    with mp.workdps(700 if a > 10**20 else 60):
+        return exp((a - 1) * mp.log(x) - x - mp.loggamma(a))
 
 
 def gammainc_slope(a, x):
-    """∂P/∂a = e^−x Σ xᵃ⁺ⁿ (log x − ψ(a + n + 1))/Γ(a + n + 1); at a = x ≫ 1 to O(1/a)."""
+    """∂P/∂a = e^−x Σ xᵃ⁺ⁿ (log x − ψ(a + n + 1))/Γ(a + n + 1); at a = x > 10⁴ to O(1/a)."""
     if a < 0 or x < 0 or a == 0:
         return None
     if x == 0 or mp.isinf(a) or mp.isinf(x) or (a != x and max(a, x) > 10**4):
         return mp.mpf(0)
-    if a == x and a > 10**6:
+    if a == x and a > 10**4:
         return -1 / mp.sqrt(2 * PI * a)
     with mp.workdps(60 + int(x / 2)):
         log, term, digamma = mp.log(x), mp.rgamma(a + 1), mp.psi(0, a + 1)
@@ -380,7 +390,7 @@ def test_functions_of_two_arguments(name, dtype):
         for i, slope in enumerate(TWO[name]):
             for value, found, a, b in zip(y, gradients[i], *(v.tolist() for v in arrays)):
                 exact = None if np.isnan(value) else slope(mp.mpf(a), mp.mpf(b))
-                if exact is None or (name == "poch" and 0 < abs(a) < float(kind.tiny) and b < 0):
+                if exact is None or (name == "poch" and 0 < abs(a) < float(kind.eps) and b < 0):
                     continue  # (a)ₘ near a pole of Γ(a + m)
                 relative = RELATIVE.get(name, 0) if dtype is np.float64 else 0
                 close(found, exact, dtype, 8 + relative / float(kind.eps))

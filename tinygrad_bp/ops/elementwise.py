@@ -92,14 +92,14 @@ def sinc_derivative(x, n):
 @primitive
 def bessel_i(x, n):
     """The modified Bessel function I_n(x) = 1/π ∫₀^π e^{x cos t} cos nt dt, by the midpoint rule."""
-    dtype, x = x.dtype, np.asarray(x, np.result_type(x, np.float64))
-    top = min(float(np.fmax.reduce(np.absolute(x), None, initial=1)), 12000.0)  # beyond it all overflow
-    nodes = 16 + n + math.ceil(5 * math.sqrt(top))
-    total = x * 0
+    dtype, x, total = x.dtype, np.asarray(x, np.result_type(x, np.float64)), 0.0
+    top = np.fmax.reduce(np.absolute(x), None, initial=1)
+    nodes = 16 + n + math.ceil(5 * math.sqrt(min(top, np.log(np.finfo(x.dtype).max) + 9)))
     with np.errstate(all="ignore"):
         for t in (math.pi / 2 * (k + 0.5) / nodes for k in range(nodes)):
             total = total + (np.sinh if n % 2 else np.cosh)(x * math.cos(t)) * (math.cos(n * t) / nodes)
-        return total.astype(dtype)[()]
+        total = np.where(np.isnan(total) & np.isfinite(x), x ** (n % 2) * np.inf, total)  # ∞ − ∞
+    return total.astype(dtype)[()]
 
 
 # fmt: off

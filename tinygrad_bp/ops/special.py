@@ -144,13 +144,13 @@ def _log_minus_psi(a):
 
 def _deviation(a, m):
     """a log(a/m) + m − a ≥ 0 (Loader, 2000), precise where m is nearly a."""
-    return a * _excess((m - a) / a)
+    return np.where(np.abs(m - a) < 0.3 * a, a * _excess((m - a) / a), m - a - a * _log_ratio(m, a))
 
 
 def _gamma_density(a, x):
     """xᵃ⁻¹e⁻ˣ/Γ(a), 0 at infinite a or x; for a ≥ 10 by the deviation, in which no large exponents cancel."""
     high = np.exp(-_deviation(a, x) - _stirling(a)) * np.sqrt(a / (2 * np.pi)) / np.where(x == 0, 1.0, x)
-    density = np.where(a < 10, np.exp(xlogy(a - 1, x) - x - gammaln(a)), high)
+    density = np.where(a < 10, np.exp(xlogy(a - 1, x) + np.log(a) - x - gammaln(a + 1)), high)
     return np.where(np.isinf(a) | np.isinf(x), 0.0, density)
 
 
