@@ -98,8 +98,8 @@ def bessel_i(x, n):
     with np.errstate(all="ignore"):
         for t in (math.pi / 2 * (k + 0.5) / nodes for k in range(nodes)):
             total = total + (np.sinh if n % 2 else np.cosh)(x * math.cos(t)) * (math.cos(n * t) / nodes)
-        total = np.where(np.isnan(total) & np.isfinite(x), x ** (n % 2) * np.inf, total)  # ∞ − ∞
-    return total.astype(dtype)[()]
+        y = np.where(np.isnan(total) & np.isfinite(x), x ** (n % 2) * np.inf, total)  # ∞ − ∞
+    return y.astype(dtype)[()]
 
 
 # fmt: off

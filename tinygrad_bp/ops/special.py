@@ -2,8 +2,14 @@
 
 The rules are those of the handbooks (Abramowitz and Stegun; the NIST DLMF). What holds:
 - The order of Bessel functions and the parameters of `betainc` have no rule: NotDifferentiable.
-- `gammainc` and `gammaincc` have one in a, too: by quadrature, to a relative 1e-12 for 0 ≤ a ≤ 1e4 (at 0
-  from the right); second derivatives in a to 1e-12 of their largest value. At x = 0 these are NaN.
+- Where SciPy's value is NaN, so is the gradient. What would cancel is computed in double precision and in
+  a stable form, so that gradients are right to 8 ε of their dtype at every float, but for these:
+  `erfcx`, `dawsn`, `wofz` lose two digits between 2 and 7, scaled Bessel functions below 50, and products
+  with a value of SciPy's (`beta`, `poch`, Bessel functions far out, whose phase it loses) are as good as that.
+- NaN, too: `poch` where a + m is a pole of Γ, `iv` of a z at which SciPy's neighbouring order is NaN (below
+  1e-305), `ive` and `jve` of order ½ at 0, and the gradient of a complex value that has overflowed.
+- `gammainc` and `gammaincc` have a rule in a, too: by quadrature, to a relative 1e-12 for 0 ≤ a ≤ 1e8 (at 0
+  from the right), beyond it as good as SciPy's value (1e-10 at 1e12); second derivatives in a to 1e-12 of their largest value. At x = 0 these are NaN.
 - SciPy's `polygamma`, `softmax`, `logsumexp` are Python functions that turn their arguments into plain
   arrays, which a Tensor refuses: `polygamma` stands here, the others in `bp.nn.functional`.
 - Infinite slopes are infinite (`entr` and `xlogy` at 0), and that of `kl_div` and `rel_entr` at (0, 0) is
