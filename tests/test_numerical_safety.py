@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_bp as bp
 from tinygrad_bp.nn import functional as F
+from tinygrad_bp.ops.elementwise import bessel_i, between, sinc_derivative
 from tinygrad_bp.primitive import REGISTRY, Op, Primitive
 
 from .ops.test_every_op import is_ours
@@ -17,7 +18,13 @@ WIDER = {np.float16: np.float64, np.float32: np.float64, np.float64: np.longdoub
 EVERY_DTYPE = pytest.mark.parametrize("dtype", WIDER, ids=lambda t: t.__name__)
 CALLS = {  # how those are called that take more than their operands
     np.where: lambda x, y: np.where(np.arange(x.size).reshape(x.shape) % 2 == 0, x, y),
-    np.clip: lambda x: np.clip(x, -2.0, 2.0),
+    between: lambda x, y: between(x, y, 2.0),
+    np.triu: lambda x: np.triu(np.reshape(x, (1, -1)), 3)[0],
+    np.tril: lambda x: np.tril(np.reshape(x, (1, -1)), 3)[0],
+    np.divmod: lambda x, y: np.divmod(x, y)[1],
+    np.frexp: lambda x: np.frexp(x)[0],
+    sinc_derivative: lambda x: sinc_derivative(x, 1),
+    bessel_i: lambda x: bessel_i(x, 1),
     np.ldexp: lambda x: np.ldexp(x, 3),
     np.copysign: lambda x: np.copysign(x, -2.0),
     np.modf: lambda x: np.modf(x)[0],
@@ -27,25 +34,15 @@ CALLS = {  # how those are called that take more than their operands
 BROADCASTS = ("spread", "broadcast_to")  # move elements and compute nothing
 
 
-UNTRIED = {
-    "polygamma",
-    "log_moment",
-    "sinc_derivative",
-    "triu",
-    "divmod",
-    "tril",
-    "bessel_i",
-    "frexp",
-    "between",
-    "sinc",
-    "float_power",
-}
-"""Not yet tried at the ends: of two results, with integers among the operands, or special functions."""
+def is_special(f):
+    """SciPy's functions, and the primitives made of them, are tried in ops/test_special_ends.py, against mpmath."""
+    if isinstance(f, Primitive):
+        return f.__wrapped__.__module__ == "tinygrad_bp.ops.special"
+    return getattr(np, f.__name__, None) is not f
 
 
 def elementwise():
-    ops = {f: op for f, op in REGISTRY.items() if type(op) is Op and op.elementwise and is_ours(f) and (isinstance(f, Primitive) or getattr(np, f.__name__, None) is f)
-        and f.__name__ not in UNTRIED}  # fmt: skip
+    ops = {f: op for f, op in REGISTRY.items() if type(op) is Op and op.elementwise and is_ours(f) and not is_special(f)}  # fmt: skip
     return [f for f, op in ops.items() if op.name not in BROADCASTS]
 
 
@@ -62,7 +59,7 @@ def ends(dtype):
 
 def arguments(f, dtype):
     """All ends, and for functions of two arguments all pairs of them."""
-    count = 2 if f is np.where else 1 if f in CALLS else REGISTRY[f].count
+    count = CALLS[f].__code__.co_argcount if f in CALLS else REGISTRY[f].count
     x = ends(dtype)
     return [x] if count == 1 else [a.copy() for a in np.meshgrid(x, x, indexing="ij")]
 
@@ -83,7 +80,7 @@ def is_normal(y):
 
 def comparable(f, y, arrays):
     """Where the derivative can be known in this dtype: for a few ops not everywhere."""
-    if f is np.power:  # b − 1 is rounded where b is tiny or huge
+    if f is np.power or f is np.float_power:  # b − 1 is rounded where b is tiny or huge
         b, wide = arrays[1], WIDER[y.dtype.type]
         return ((b - 1) + 1 == b) & ((b - 1).astype(wide) == b.astype(wide) - 1)
     if f is np.hypot:  # the rule divides by y, which has over- or underflowed
@@ -100,7 +97,7 @@ def test_elementwise_ops_at_the_ends(f, dtype, recwarn):
     assert not recwarn.list
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(y, CALLS.get(f, f)(*arrays))
-        assert y.dtype == dtype
+        assert y.dtype == (np.float64 if f is np.float_power else dtype)
         wide = differentiated(f, [a.astype(WIDER[dtype]) for a in arrays])[1]
         known = comparable(f, y, arrays)
         # 1 − y² and y(1 − y) lose digits near y = 1

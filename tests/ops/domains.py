@@ -288,7 +288,7 @@ def special_rows():
         return {}
     from scipy import special as s
 
-    from tinygrad_bp.ops.special import log_moment, polygamma
+    from tinygrad_bp.ops.special import log_moment, polygamma, psi_step
 
     def orders(*given, **settings):
         """A row for f(order, z) with constant orders."""
@@ -307,6 +307,7 @@ def special_rows():
         s.hyp2f1: row(case(1.5, 2.5, 3.0, Array((2, 3), *unit)), case([0.5, 2], 3.0, 1.5, Array((2,), 0.1, 0.6)), case(1.5, 0.5, 2, Array((), *unit))),
         polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
         **dict.fromkeys([s.beta, s.betaln], elementwise(few, wide)),
+        psi_step: elementwise(few, wide, **REAL, **NO_HALF),
         s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
         **dict.fromkeys([s.gammainc, s.gammaincc], Row([*elementwise(wide, wide).cases, case(2, Array((3,), *few)), case(Array((3,), *unit), Array((3,), *few))])),
         **dict.fromkeys([s.gammaincinv, s.gammainccinv], elementwise((0.8, 4.0), (0.1, 0.9))),

@@ -69,10 +69,11 @@ def _part(g, i):
 
 @primitive
 def sinc_derivative(x, n):
-    """The n-th derivative of sin(πx)/(πx): by a recurrence, near 0 by its series."""
-    u = np.asarray(x * math.pi)
-    with np.errstate(all="ignore"):
-        sine, cosine = np.sin(u), np.cos(u)
+    """The n-th derivative of sin(πx)/(πx): by a recurrence, near 0 by its series; in double precision."""
+    wide = np.result_type(x, np.float64)
+    with np.errstate(all="ignore"):  # r: the sine of u rounded would not be that of u
+        u, r = (np.asarray(part, wide) * math.pi for part in (x, x - 2 * np.round(np.real(x) / 2)))
+        sine, cosine = np.sin(r), np.cos(r)
         y = sine / u
         for k in range(1, n + 1):
             sine, cosine = cosine, -sine  # the k-th derivative of the sine, and the next
@@ -85,18 +86,20 @@ def sinc_derivative(x, n):
     ):  # Σ (−1)^k z^(2k−n) / (2k−n)! / (2k+1), last terms first
         series = series * (z * z) + (-1) ** k / (math.factorial(2 * k - n) * (2 * k + 1))
     y[near] = series * z if n % 2 else series
-    return (y * math.pi**n)[()]
+    return (y * math.pi**n).astype(x.dtype)[()]
 
 
 @primitive
 def bessel_i(x, n):
     """The modified Bessel function I_n(x) = 1/π ∫₀^π e^{x cos t} cos nt dt, by the midpoint rule."""
-    odd, top = n % 2, float(np.max(np.absolute(x), initial=1))
-    nodes = 16 + n + math.ceil(5 * math.sqrt(top)) if math.isfinite(top) else 160
-    total = x * 0
-    for t in (math.pi / 2 * (k + 0.5) / nodes for k in range(nodes)):
-        total = total + (np.sinh if odd else np.cosh)(x * math.cos(t)) * (math.cos(n * t) / nodes)
-    return total
+    dtype, x, total = x.dtype, np.asarray(x, np.result_type(x, np.float64)), 0.0
+    top = np.fmax.reduce(np.absolute(x), None, initial=1)
+    nodes = 16 + n + math.ceil(5 * math.sqrt(min(top, np.log(np.finfo(x.dtype).max) + 9)))
+    with np.errstate(all="ignore"):
+        for t in (math.pi / 2 * (k + 0.5) / nodes for k in range(nodes)):
+            total = total + (np.sinh if n % 2 else np.cosh)(x * math.cos(t)) * (math.cos(n * t) / nodes)
+        y = np.where(np.isnan(total) & np.isfinite(x), x ** (n % 2) * np.inf, total)  # ∞ − ∞
+    return y.astype(dtype)[()]
 
 
 # fmt: off
