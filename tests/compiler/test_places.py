@@ -231,6 +231,18 @@ def test_a_sum_of_products_that_is_only_read_transposed_is_made_so():
     np.testing.assert_allclose(linked.run(X, Y)[0][0], expected, rtol=1e-14)
 
 
+# ---- products ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "word"), [(4, "dot"), (16384 // 8, "matmul")])
+def test_a_product_is_called_as_its_size_makes_quicker(n, word):
+    """`dot` is lighter to call, but fills its result with zeros first."""
+    a, b = RNG.normal(size=(8, 3)), RNG.normal(size=(3, n))
+    linked = Linker(traced(lambda a, b: np.sum((a @ b) ** 2), a, b), {}, [], []).link()
+    assert ("matmul" in linked.text) == (word == "matmul"), linked.text
+    np.testing.assert_allclose(linked.run(a, b)[0][0], np.sum((a @ b) ** 2), rtol=1e-13)
+
+
 # ---- large parameters --------------------------------------------------------------------------------------
 
 
@@ -244,8 +256,13 @@ def test_changes_of_large_parameters_share_one_buffer():
     lines = next(iter(compiled._replays.values())).linked.text.splitlines()
     asked = next(n for n, line in enumerate(lines) if "if flags" in line)
     late = [line.strip().partition("_")[0] for line in lines[asked + 1 : -1] if "total" not in line]
-    assert late[:2] == ["dot", "subtract"], "nothing is written before the question, and each change at once"
-    assert late.count("dot") == late.count("subtract") - 1 == 5, "all but the one that would tell of a NaN"
+    late = ["product" if word in ("dot", "matmul") else word for word in late]
+    assert late[:2] == ["product", "subtract"], (
+        "nothing is written before the question, and each change at once"
+    )
+    assert late.count("product") == late.count("subtract") - 1 == 5, (
+        "all but the one that would tell of a NaN"
+    )
 
 
 def test_large_parameters_with_momentum_and_shared_weights():

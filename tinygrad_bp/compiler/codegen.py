@@ -189,8 +189,13 @@ class Linker:
             left, right = self._transposed(right), self._transposed(left)
         else:
             left, right = (self.fixed.get(a, a) if type(a) is Var else a for a in (left, right))
-        dot = self._name("dot", left.dot) if type(left) is np.ndarray else f"{self._array(left)}.dot"
-        self.lines.append(f"{dot}({self._array(right)}, {words})")
+        if len(call.out.shape) == 2 and math.prod(call.out.shape) >= 16384:
+            call_of = f"{self._function(np.matmul)}({self._array(left)}, "
+        else:  # lighter to call, but fills its result with zeros first
+            call_of = (
+                f"{self._name('dot', left.dot)}(" if type(left) is np.ndarray else f"{self._array(left)}.dot("
+            )
+        self.lines.append(f"{call_of}{self._array(right)}, {words})")
 
     def _destination(self, n, call, reuse=False):
         """The words for the array that the n-th call writes into."""
