@@ -3,6 +3,7 @@
 A row is (f, arrays): every array is a variable, those that are given by keyword, too.
 """
 
+import functools
 import inspect
 
 import numpy as np
@@ -82,8 +83,13 @@ CALLS = {
 INFINITE = np.array([np.nan, np.inf, -np.inf, 2.0])
 
 
-def each(test):
-    return pytest.mark.parametrize(("f", "arrays"), CALLS.values(), ids=CALLS)(test)
+OF_REAL_PAIRS = {
+    name: call for name, call in CALLS.items() if not name.endswith(", complex") and len(call[1]) > 1
+}  # fmt: skip
+
+
+def each(test, calls=CALLS):
+    return pytest.mark.parametrize(("f", "arrays"), calls.values(), ids=calls)(test)
 
 
 @each
@@ -99,13 +105,10 @@ def test_derivatives(f, arrays):
             np.testing.assert_allclose(alone(np.ones_like(y))[0], together[i], rtol=1e-12, atol=1e-14)
 
 
-@each
+@functools.partial(each, calls=OF_REAL_PAIRS)
 def test_mixed_derivatives_are_symmetric(f, arrays):
     """∂/∂b of ∂f/∂a, and ∂/∂a of ∂f/∂b: each argument in the inner transform, a bare array there, and in the outer."""
     a, b = arrays[0], arrays[-1]
-    with np.errstate(invalid="ignore"):
-        if len(arrays) < 2 or np.iscomplexobj(a) or np.iscomplexobj(f(*arrays)):
-            pytest.skip("of one real argument")
     f = lambda a, b, of=f: of(a, *map(bp.Tensor, arrays[1:-1]), b)
     u, v, w = (np.cos(1.0 + np.arange(x.size)).reshape(x.shape) for x in (a, b, f(a, b)))
     total = lambda a, b: np.sum(w * f(bp.Tensor(a) if isinstance(a, np.ndarray) else a, b) ** 2)
