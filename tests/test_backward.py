@@ -561,6 +561,20 @@ def test_adding_in_place_changes_no_array_that_others_have():
     np.testing.assert_array_equal(x.grad, [6.0, 9.0, 10.0])
 
 
+def test_adding_in_place_is_left_to_the_rules_where_another_argument_records():
+    def first(a, b):
+        return a[0] * b
+
+    take = declared(
+        first, lambda g, _y, _a, b: np.array([g * b, 0.0, 0.0]), lambda g, _y, a, _b: g * a[0],
+        adds=lambda total, g, _a, b: total.__setitem__(0, total[0] + g * b),
+    )  # fmt: skip
+    x, b = leaf(X), leaf(3.0)
+    (take(x, b) + take(x, 2.0) + np.sum(x)).backward()
+    np.testing.assert_array_equal(x.grad, [6.0, 1.0, 1.0])
+    assert b.grad == X[0]
+
+
 # ---- what was not used has no gradient ---------------------------------------------------------------------------
 
 

@@ -89,8 +89,8 @@ def _added(node, g, cotangents, watch):
     """Was the share of an op that takes little of much added, in place, to what its operand has already?"""
     if node.parents is None or node.extra is not None or not isinstance(g, (np.ndarray, np.generic)):
         return False
-    parent = node.parents[0]
-    if type(cotangents.get(parent)) is not np.ndarray:
+    parent, *others = node.parents
+    if any(others) or type(cotangents.get(parent)) is not np.ndarray:
         return False
     total = own([cotangents.pop(parent)])
     node.op.adds(total, g, *node.saved)

@@ -14,6 +14,8 @@ from tinygrad_bp.compiler.places import is_scatter, lender, turned
 from tinygrad_bp.compiler.trace import Signature, Trace
 from tinygrad_bp.nn import functional as F
 
+from .test_jit import training
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 4)), RNG.uniform(size=(6, 3))
 
@@ -25,15 +27,7 @@ def traced(f, *args):
 def a_step(sizes, cost, momentum=0.0, activation="relu", rng=0):
     net = bp.nn.MLP(sizes, activation, "linear", rng=rng)
     optimizer = bp.optim.SGD(net.parameters(), lr=0.1, momentum=momentum)
-
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = cost(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return net, step
+    return net, training(net, optimizer, cost)
 
 
 def assert_same_steps(sizes, cost, batches, **settings):
