@@ -348,7 +348,7 @@ class Tensor(ArrayMethods):
         if type(op) is Op and "out" not in kwargs:
             if op.count == 1 and not op.together and args and type(args[0]) is Tensor:
                 if not kwargs and len(args) == 1:
-                    return record_unary(op, args[0], func)
+                    return record_unary(op, args[0], op.of_one)
                 if args[0]._node is not None and args[0]._node.level > _ambient().blocked:
                     (x,), named = op.bind(args, kwargs)
                     if all(map(plain, named.values())):

@@ -69,8 +69,9 @@ def shares(y, a):
     """Is y, computed by one call from a, a view of the same memory?"""
     if type(a) is np.ndarray:
         base = y.base if type(y) is np.ndarray else None
-        through = getattr(base, "base", None)  # an array with strides of its own has a stand-in for a base
-        return y is a or (base is not None and (base is a or base is a.base or through is a))
+        if base is None or base is a or base is a.base:
+            return base is not None or y is a
+        return y is a or getattr(base, "base", None) is a  # strides of its own need a stand-in for a base
     alias = getattr(y, "_alias", None)
     return type(alias) is View and type(y) is type(a) and alias.root is root_of(a)
 

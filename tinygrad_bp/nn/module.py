@@ -54,7 +54,7 @@ class Module:
         ambient = _ambient()
         try:
             if ambient.run is None:
-                return self.forward(*args, **kwargs)
+                return self.forward(*args) if not kwargs else self.forward(*args, **kwargs)
             with _Running(self, ambient):
                 return self.forward(*args, **kwargs)
         except Exception as error:

@@ -25,10 +25,11 @@ _ONE = {np.dtype(kind): np.ones((), kind) for kind in "fd"}
 @np.errstate(over="ignore", under="ignore")  # e^−x = inf gives the right limit, 0
 def sigmoid(x):
     """σ(x) = 1/(1 + e^−x): 0 at −∞, 1 at ∞, relative accuracy kept in the lower tail."""
-    if type(x) is np.ndarray and x.dtype in _ONE and x.ndim:  # the same in one buffer: half the time
+    one = _ONE.get(x.dtype) if type(x) is np.ndarray and x.ndim else None
+    if one is not None:  # the same in one buffer: half the time
         y = np.negative(x)
         np.exp(y, y)
-        np.add(y, _ONE[x.dtype], y)
+        np.add(y, one, y)
         return np.reciprocal(y, y)
     return np.reciprocal(np.exp(_minus(x)) + 1)
 
