@@ -3,11 +3,14 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from .benchmarks import chains, costs, floor, measure, ours, peers, second_order, training
+import tinygrad_bp as bp
+
+from .benchmarks import chains, costs, floor, measure, ours, peers, second_order, training, versions
 from .benchmarks.measure import COMPILED, EAGER, FLOOR
 from .benchmarks.tasks import TASKS
 
@@ -95,3 +98,17 @@ def test_an_unknown_workload_is_an_error():
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 2
     assert "there is no workload W99" in found.stderr
+
+
+def test_another_version_races_under_another_name(capsys):
+    try:
+        versions.main(Path(bp.__file__).parent, rounds=1)
+        other = sys.modules[versions.THERE]
+        assert other.Tensor is not bp.Tensor
+        assert other.grad(np.sin)(0.0) == 1.0
+    finally:
+        for name in [name for name in sys.modules if name.startswith(versions.THERE)]:
+            del sys.modules[name]
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "W1", "W4, 10,000 ops", "10,000 products",
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tinygrad_bp.checkpoint import _bits
 from tinygrad_bp.graph import Node
 
 A = np.linspace(-1.0, 1.5, 12).reshape(4, 3)
@@ -261,6 +262,126 @@ def test_an_updated_parameter_is_an_error():
         w -= 0.1
     with pytest.raises(RuntimeError, match="change no parameter"):
         y.backward()
+
+
+def by_a_parameter_that_changes(wrap, x):
+    w = leaf([2.0, 3.0, 4.0])
+    yield wrap(lambda x: x * w)(x)
+    with bp.no_grad():
+        w *= 10.0
+
+
+def by_random_numbers(wrap, x):
+    rng = np.random.default_rng(0)
+    yield wrap(lambda x: x * rng.integers(0, 10, 3))(x)
+
+
+def by_a_count(wrap, x):
+    calls = []
+
+    def f(x):
+        calls.append(x)
+        return x * 2.0 if len(calls) == 1 else x * 3.0
+
+    yield wrap(f)(x)
+
+
+def by_another_function(wrap, x):
+    functions = [np.sin, np.sinh, np.tan]
+    yield wrap(lambda x: functions.pop(0)(x))(x)
+
+
+def by_another_index(wrap, x):
+    order = np.array([0, 1, 2])
+    yield wrap(lambda x: x[order.copy()] * np.array([1.0, 2.0, 3.0]))(x)
+    order[:] = [1, 2, 0]
+
+
+def by_another_operand(wrap, x):
+    pair = [leaf(X), leaf(X)]
+
+    def f(x):
+        pair.reverse()
+        return x * pair[0] + (pair[1] - pair[0]) * 0.0
+
+    yield wrap(f)(x)
+
+
+def by_a_buffer_that_counts(wrap, x):
+    buffer = np.ones(3)
+
+    def f(x):
+        buffer[...] += 1.0
+        return x * buffer.copy()
+
+    yield wrap(f)(x)
+
+
+def by_a_tensor_that_counts(wrap, x):
+    mean = bp.zeros(3)
+
+    def f(x):
+        mean[...] = mean * 0.5 + 1.0
+        return x * mean
+
+    yield wrap(f)(x)
+
+
+HIDDEN = [
+    by_a_parameter_that_changes, by_random_numbers, by_a_count, by_another_function, by_another_index,
+    by_another_operand, by_a_buffer_that_counts, by_a_tensor_that_counts,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("run", HIDDEN)
+@pytest.mark.parametrize("wrap", [bp.checkpoint, nested], ids=["plain", "nested"])
+def test_the_same_value_by_other_numbers_is_an_error(run, wrap):
+    """All is 0, so the values of both runs agree: what tells them apart is what their derivatives need."""
+    x = leaf(np.zeros(3))
+    *_, y = list(run(wrap, x))
+    with pytest.raises(
+        RuntimeError, match="came to its value by other numbers when the backward pass ran it"
+    ):
+        np.sum(y).backward()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("run", HIDDEN[1:])
+def test_the_same_value_by_other_numbers_is_an_error_in_a_transform(run):
+    def f(x):
+        *_, y = list(run(bp.checkpoint, x))
+        return np.sum(y)
+
+    with pytest.raises(RuntimeError, match="by other numbers"):
+        bp.grad(f)(np.zeros(3))
+
+
+def changes_of(a):
+    """Arrays that differ from a by one number, by signs, by order."""
+    one = a.copy()
+    one.flat[a.size // 3] *= 1 + np.finfo(a.dtype).eps
+    flips = a.copy()
+    flips[:2] *= -1.0
+    return {
+        "one": one,
+        "signs": -a,
+        "some signs": flips,
+        "scale": 2 * a,
+        "order": a[::-1],
+        "turned": np.roll(a, 1),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c16", "g"])
+@pytest.mark.parametrize("shape", [(5,), (16_384,), (128, 255), (300, 301)])
+def test_changed_arrays_are_told_apart(shape, dtype):
+    a = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    seen = {name: _bits(b) for name, b in changes_of(a).items()} | {"itself": _bits(a)}
+    assert len(set(seen.values())) == len(seen)
+    assert _bits(a.copy()) == _bits(a)
+    wide = np.zeros((*shape[:-1], 2 * shape[-1]), dtype)
+    wide[..., ::2] = a
+    assert _bits(wide[..., ::2]) == _bits(a), "where it lies is nothing to it"
 
 
 def test_tensors_kept_from_the_first_call_are_an_error():

@@ -441,6 +441,33 @@ def test_no_gradient_is_lost_in_a_conversion(lose):
     np.testing.assert_array_equal(nd, [0.0, 0.0])
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "i4", "i8", "u1", "c8", "c16"])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_one_element_of_a_plain_array_takes_no_value_that_records(dtype, shape):
+    t = leaf(np.full(shape, 2.0)) * 2.0
+    for nd, index in ((np.zeros(3, dtype), 0), (np.zeros((2, 3), dtype), (0, 1)), (np.zeros((), dtype), ())):
+        with pytest.raises((TypeError, ValueError)) as error:
+            nd[index] = t
+        taught = error.value if isinstance(error.value, TypeError) else error.value.__cause__
+        assert type(taught) is TypeError
+        assert "a Tensor such as bp.zeros(n) for a buffer" in str(taught)
+        assert not np.any(nd)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_numpy_replaces_our_error_in_arrays_of_floats(dtype):
+    """Should NumPy let it through one day, docs/in_place.md and docs/decisions.md have less to explain."""
+    with pytest.raises(ValueError, match="setting an array element with a sequence") as error:
+        np.zeros(3, dtype)[0] = leaf(1.0)
+    assert type(error.value.__cause__) is TypeError
+
+
+def test_an_array_of_objects_takes_the_tensor_itself():
+    t, nd = leaf(2.0) * 2.0, np.zeros(2, object)
+    nd[0] = t
+    assert nd[0] is t
+
+
 def test_no_gradient_is_lost_in_an_index():
     for use in (range, [1, 2, 3].__getitem__, lambda s: np.zeros(3)[s]):
         with pytest.raises((TypeError, IndexError)):

@@ -1,6 +1,7 @@
 """Many threads, tasks and processes: what is recorded in one is not disturbed by the others."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 import tinygrad_bp as bp
 from tinygrad_bp import backward, common_memory
-from tinygrad_bp.graph import AMBIENT
+from tinygrad_bp.graph import _LOCKS, AMBIENT, held_at_fork
 
 THREADS = 8
 ROUNDS = 60
@@ -234,6 +235,78 @@ def test_a_child_does_not_wait_for_a_thread_that_only_its_parent_has(lock):
         os._exit(0)
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif("not hasattr(os, 'fork')", reason="POSIX only")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_compiled_step_that_only_its_parent_runs():
+    inside = threading.Event()
+    w = leaf([1.0, 2.0])
+
+    @bp.compile
+    def step(x):
+        inside.set()
+        time.sleep(0.1)  # long enough for the fork to meet it
+        return np.sum(w * x)
+
+    thread = threading.Thread(target=step, args=(np.ones(2),))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends a child that waits
+        code = 1
+        try:
+            code = 0 if step(np.ones(2)).item() == 3.0 and type(w.data) is np.ndarray else 2
+        finally:
+            os._exit(code)
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert step(np.ones(2)).item() == 3.0, "the parent has its lock back"
+
+
+@pytest.mark.skipif("not hasattr(os, 'fork')", reason="POSIX only")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_fork_takes_no_lock_from_a_thread_that_needs_it_to_give_another_back(order):
+    first, second = [held_at_fork(threading.Lock()) for _ in range(2)][::order]
+    taken = threading.Event()
+
+    def hold():
+        with first:
+            taken.set()
+            time.sleep(0.1)
+            with second:
+                pass
+
+    def late(*_):
+        raise TimeoutError("the fork and the thread wait for each other")
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    taken.wait()
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(10)
+    try:
+        child = os.fork()
+        if child == 0:
+            os._exit(int(first.locked() or second.locked()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        thread.join()
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert not first.locked()
+    assert not second.locked()
+
+
+def test_locks_held_at_a_fork_live_no_longer_than_their_owners():
+    before = len(_LOCKS)
+    steps = [bp.compile(np.sin) for _ in range(5)]
+    assert len(_LOCKS) == before + 5
+    del steps
+    gc.collect()
+    assert len(_LOCKS) <= before
 
 
 # ---- an exception leaves nothing behind ------------------------------------------------------------

@@ -612,3 +612,65 @@ def test_windows_see_what_is_written_to_their_array(windows):
         return np.sum(np.sin(y))
 
     assert bp.gradcheck(lambda s: f(s) if isinstance(s, bp.Tensor) else f(bp.Tensor(s)), 1.3)
+
+
+def _stretched_into(t, v):
+    np.copyto(t, v[0])  # a broadcast array in t's place has strides of its own
+
+
+def _turned_into(t, v):
+    np.copyto(t, (v.T * 1.0).T)
+
+
+def _sum_of_turned(t, v):
+    t += (v.T * 1.0).T
+
+
+def _turned_out(t, v):
+    np.multiply(v.T, v.T, out=t.T)
+
+
+@pytest.mark.parametrize("first", [_stretched_into, _turned_into, _sum_of_turned, _turned_out])
+@pytest.mark.parametrize(
+    "view", [np.ravel, lambda a: a.reshape(-1), lambda a: a.reshape(3, 2), lambda a: a.T]
+)
+def test_a_written_array_keeps_its_layout_and_so_its_views_at_every_level(first, view):
+    """What is a view of it for NumPy stays one under a transform of a transform, where arrays are Tensors."""
+
+    def program(a, b):
+        t, v = a * 2.0, b * b
+        first(t, v)
+        seen = view(t)
+        t += v * v
+        return np.concatenate([np.ravel(seen), np.ravel(t)])
+
+    both(program, A, A[::-1] + 0.25)
+    gradient, h = bp.grad(lambda b: np.sum(program(b, b) ** 3)), 1e-5
+    expected = (gradient(A + h * A[::-1]) - gradient(A - h * A[::-1])) / (2 * h)
+    product = bp.hvp(lambda b: np.sum(program(b, b) ** 3), A, A[::-1])
+    np.testing.assert_allclose(product, expected, rtol=1e-6, atol=1e-6 * np.max(np.abs(expected)))
+
+
+@pytest.mark.parametrize("records", [False, True])
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda a: a[::2], lambda a: a[:, ::2], lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a.T,
+        lambda a: a.T[::2], lambda a: a[1:, 1:], lambda a: np.asfortranarray(a)[:, ::-2],
+    ],
+)  # fmt: skip
+def test_a_copy_that_makes_way_for_a_write_has_the_strides_of_the_original(part, records):
+    def program(make, x):
+        t = make(part(np.arange(16.0).reshape(4, 4)))
+        if records:
+            t[0, 1] = x * 1.0
+        needed = t * t * x  # so that the next write moves t to a copy
+        t[0, 0] = x * 3.0 if records else 100.0
+        flat = t.reshape(-1)  # a view or a copy, as NumPy can
+        flat[1] = -5.0
+        flat[2] = x * 7.0
+        return [np.array(a.data if make is bp.Tensor else a) for a in (t, flat, needed)]
+
+    leaf = bp.Tensor(2.0, requires_grad=True)
+    for found, expected in zip(program(bp.Tensor, leaf), program(np.asarray, 2.0)):
+        np.testing.assert_array_equal(found, expected)

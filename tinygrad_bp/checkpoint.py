@@ -3,11 +3,13 @@
 The one idea: what f recorded is cut out of the graph, and one Node stands in its place. Its parents
 are the frontier: the older Nodes that f reached, those of its arguments and those of what it closed
 over, such as parameters. Its rule runs f again, recording at the same level, and sweeps what that
-recorded down to the frontier. A value that several levels record gets one such Node for each.
+recorded down to the frontier, once a fingerprint has shown that it is what was recorded first. A value
+that several levels record gets one such Node for each.
 Read `observe.py` next.
 """
 
 import functools
+import operator
 import zlib
 from collections.abc import Callable
 
@@ -17,15 +19,16 @@ from . import tree
 from .backward import Watch, own, sweep
 from .errors import message
 from .graph import AMBIENT, PICK, Node, leaf_node, next_sequence
-from .primitive import Op
+from .operands import ARRAYS
+from .primitive import Op, Outline
 from .tensor import Tensor, constant, refresh, snapshot
 
 
 def checkpoint(f: Callable) -> Callable:
     """The function f, of which only the inputs are kept: the backward pass computes f once more.
 
-    Derivatives of all orders are f's, also in Tensors that f closes over. f must give the same value
-    both times, else the backward pass raises RuntimeError: draw random numbers outside and pass them.
+    Derivatives of all orders are f's, also in Tensors that f closes over. f must do the same on the same
+    numbers both times, else the backward pass raises RuntimeError: draw random numbers outside and pass them.
     It may write into what it made, not into its arguments; other effects (writes into Tensors from
     outside, prints) happen twice. Results share no memory with arguments. Under `bp.observe()` f runs as is.
 
@@ -52,7 +55,7 @@ def checkpoint(f: Callable) -> Callable:
 class _Segment:
     """One call of f: its inputs, what surrounded it, and by what to know its values again."""
 
-    __slots__ = ("ambient", "f", "inputs", "prints", "rebuild")
+    __slots__ = ("ambient", "f", "inputs", "prints", "rebuild", "recorded")
 
     def __init__(self, f, inputs, ambient):
         given, self.rebuild = tree.flatten(inputs)
@@ -62,6 +65,7 @@ class _Segment:
         self.inputs = [snapshot(x) for x in given]
         self.f, self.ambient = f, ambient
         self.prints: list = []  # of the recorded outputs of the first call
+        self.recorded: dict = {}  # level -> the fingerprint of what the first call recorded there
 
     def run(self):
         """The value of f, recorded as the ambient of the first call says."""
@@ -80,18 +84,23 @@ class _Segment:
 
     def check(self, prints):
         """Raise unless the second run came to the values of the first."""
+        shapes = [[p and p[0] for p in some] for some in (self.prints, prints)]
+        if shapes[0] != shapes[1]:
+            raise self.differs("gave another value", f"outputs of shapes {shapes[0]}", shapes[1])
         if prints != self.prints:
-            shapes = [[p and p[0] for p in some] for some in (self.prints, prints)]
-            same = shapes[0] == shapes[1]
-            raise RuntimeError(
-                message(
-                    f"{_name(self.f)} under bp.checkpoint gave another value when the backward pass ran it again",
-                    expected="the same numbers" if same else f"outputs of shapes {shapes[0]}",
-                    got=None if same else shapes[1],
-                    do="draw random numbers outside and pass them as arguments, "
-                    "and change no parameter or array that it uses before the backward pass",
-                )
+            raise self.differs("gave another value")
+
+    def differs(self, what, expected="the same numbers", got=None):
+        """The error of a second run that was not the first."""
+        return RuntimeError(
+            message(
+                f"{_name(self.f)} under bp.checkpoint {what} when the backward pass ran it again",
+                expected=expected,
+                got=got,
+                do="draw random numbers outside and pass them as arguments, "
+                "and change no parameter or array that it uses before the backward pass",
             )
+        )
 
 
 def _replace(ys, segment, start):
@@ -103,7 +112,8 @@ def _replace(ys, segment, start):
     segment.prints = [_print(y) for y in ys]
     wholes = {}
     for level in levels:
-        frontier = tuple(_explore([s[level] for s in stacks if level in s], start, segment.f)[1])
+        inner, frontier = _explore([s[level] for s in stacks if level in s], start, segment.f)
+        segment.recorded[level], frontier = _fingerprint(inner, frontier), tuple(frontier)
         wholes[level] = Node(CHECKPOINT, segment, frontier, frontier, None, None, level)
     outlines = [[(level, s[level].shape, s[level].dtype) for level in sorted(s)] for s in stacks]
     values = [constant(y) if s else y for y, s in zip(ys, stacks)]
@@ -132,6 +142,8 @@ def _pull(g, segment, *_frontier):
             f"{_name(segment.f)} under bp.checkpoint used other Tensors when the backward pass ran it again"
         )
         raise RuntimeError(message(what, do="keep no Tensors from one call to the next"))
+    if _fingerprint(inner, frontier) != segment.recorded[level]:
+        raise segment.differs("came to its value by other numbers")
     ends = {node: _end(node) for node in frontier}
     for node in inner:  # nobody else's: they were recorded a moment ago
         node.parents = tuple(ends.get(parent, parent) for parent in node.parents)
@@ -184,16 +196,80 @@ def _end(node):
     return leaf
 
 
+def _fingerprint(inner, frontier):
+    """By what to know again what was recorded: every op, on whose results, and the numbers that its rules get.
+
+    So a second run with the same fingerprint has the derivative of the first, whatever f does besides.
+    """
+    nodes = sorted(inner, key=operator.attrgetter("sequence"))
+    number = {node: n for n, node in enumerate((*frontier, *nodes))}
+    known: dict[int, tuple] = {}
+    total = 0
+    for node in nodes:
+        marks: list = [number.get(parent) for parent in node.parents or ()]
+        for x in (node.y, *(node.saved or ())):
+            if x is not None and type(x) is not Node:  # which says no more than the number of its parent
+                marks.append(known.get(id(x)) or _mark(x, node.level, known))
+        if node.extra is not None:
+            marks += [_mark(x, node.level, known) for x in node.extra.kwargs.items()]
+        total = hash((total, node.op, node.shape, node.dtype, *marks))
+    return total
+
+
+def _mark(x, level, known):
+    """By what to know again what a rule gets; `known`: the marks of arrays by their ids."""
+    if type(x) is Tensor:
+        x = constant(x)
+    if isinstance(x, ARRAYS):
+        if id(x) not in known:
+            known[id(x)] = _bits(x)
+        return known[id(x)]
+    if isinstance(x, (tuple, list)):
+        return tuple([_mark(part, level, known) for part in x])
+    if isinstance(x, dict):
+        return _mark(tuple(x.items()), level, known)
+    if isinstance(x, Outline):
+        return x.shape
+    if type(x) is _Segment:
+        return x.recorded[level]
+    return repr(x) if isinstance(x, _PLAIN) else type(x)
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, slice, np.dtype)
+
+
 def _print(y):
-    """By what to know an output again: shape, dtype and a checksum of its bits; None for a constant."""
-    if not _levels(y):
-        return None
-    a = constant(y)
+    """By what to know an output again; None for a constant."""
+    return _bits(constant(y)) if _levels(y) else None
+
+
+def _bits(a):
+    """Shape, dtype and a checksum of the bits."""
     if not isinstance(a, (np.ndarray, np.generic)):
         return a.shape, a.dtype
+    bits = a
     if a.dtype.char in "gG":  # long doubles have bytes that mean nothing
-        a = a.astype(a.dtype.char.replace("g", "d").replace("G", "D"))
-    return a.shape, y.dtype, zlib.crc32(np.ascontiguousarray(a).data)
+        with np.errstate(all="ignore"):
+            high = a.astype(a.dtype.char.replace("g", "d").replace("G", "D"))
+            bits = np.stack([high, (a - high).astype(high.dtype)])
+    if not bits.flags.c_contiguous:
+        bits = np.ascontiguousarray(bits.T if bits.flags.f_contiguous else bits)
+    return a.shape, a.dtype, _checksum(bits)
+
+
+def _checksum(bits):
+    """CRC-32 of the bits or, if they are many, of sums of rows and columns, which take a tenth of the time."""
+    rows = bits.nbytes // (8 * _WORDS)
+    if rows < 8:
+        return zlib.crc32(bits)
+    table = np.frombuffer(bits, np.uint64, rows * _WORDS).reshape(rows, _WORDS)
+    parts = [np.add.reduce(table, 0), np.add.reduce(table, 1)]
+    if bits.nbytes > table.nbytes:
+        parts.append(np.frombuffer(bits, np.uint8, offset=table.nbytes))
+    return functools.reduce(lambda found, part: zlib.crc32(part, found), parts, 0)
+
+
+_WORDS = 255  # in a row: an odd number, so that a change of sign everywhere is no multiple of 2⁶⁴
 
 
 def _name(f):

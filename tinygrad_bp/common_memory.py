@@ -49,7 +49,7 @@ class _Families:
 def note(t):
     """The user holds an array on the memory of t: remember t's family, or let it join one in its place."""
     root = root_of(t)
-    own = _array_of(root)
+    own = array_of(root)
     with _lock:
         families = _families_over(own)
         low, high = _bounds(own)
@@ -65,7 +65,7 @@ def note(t):
                 continue
             if first is root:
                 return
-            if t is root and t._alias is None and _layout(_array_of(first)) == _layout(own):
+            if t is root and t._alias is None and _layout(array_of(first)) == _layout(own):
                 adopt(t, first, (), detached=first._node is not None)
                 return
         if len(entries) >= families.limit:
@@ -77,7 +77,7 @@ def note(t):
             _SHARED.add(id(_owner(own)))
 
 
-def _array_of(root):
+def array_of(root):
     """The array under a root, whose data is a Tensor under a transform of a transform."""
     while type(root._data) is type(root):
         root = root._data
@@ -116,7 +116,7 @@ def _conflict(root, recorded, family, array, views):
         return False
     if stays:
         known = recorded or leased(root) or leased(family) or _computed(family)
-        return known and _overlap(_array_of(family), root._data)
+        return known and _overlap(array_of(family), root._data)
     needed = [array(), *(held() for _, held in views)]
     return any(a is not None and _overlap(a, root._data) for a in needed)
 
@@ -131,7 +131,7 @@ def _stays(root, array):
     """Is the root's array the one that was noted, or a view that took its place (see `views.adopt`)?"""
     if root is None:
         return False
-    own = _array_of(root)
+    own = array_of(root)
     return own is array() or (own.base is array() is not None)
 
 

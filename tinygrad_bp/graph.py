@@ -8,6 +8,8 @@ its last Tensor. Read `tensor.py` next.
 
 import itertools
 import os
+import threading
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -24,11 +26,40 @@ def upstairs(function):
     return function
 
 
+_LOCKS: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
 def held_at_fork(lock):
     """The lock, which a fork waits for: a child would wait for ever for one that another thread has."""
-    if "fork" in vars(os):
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    _LOCKS[id(lock)] = lock
     return lock
+
+
+class _Held(threading.local):
+    """The locks that this thread has, because it forks. A thread with one may wait for another: so all or none."""
+
+    def __init__(self):
+        self.locks = []
+
+    def take(self):
+        while not all(
+            map(self._has, [lock for known in _LOCKS.valuerefs() if (lock := known()) is not None])
+        ):
+            self.release()
+
+    def _has(self, lock):
+        if taken := lock.acquire(timeout=0.05):
+            self.locks.append(lock)
+        return taken
+
+    def release(self):
+        while self.locks:
+            self.locks.pop().release()
+
+
+_held = _Held()
+if "fork" in vars(os):
+    os.register_at_fork(before=_held.take, after_in_parent=_held.release, after_in_child=_held.release)
 
 
 class Ambient:

@@ -26,6 +26,30 @@ def _put_in_place(a, value, index):
     return a
 
 
+def _put_in_copy(a, value, index):
+    if isinstance(a, Tensor) or isinstance(value, Tensor):
+        return record(REGISTRY[put], (a, value), {"index": index}, _put_in_copy)
+    if isinstance(a, DuckArray) or isinstance(value, DuckArray):
+        return put(a, value, index=index)
+    return _put_in_place(_copy_of(a), value, index)
+
+
+def _alike(a):
+    """An array of a's shape, dtype and strides, gaps and all: what is a view of a, is one of it in a's place."""
+    if a.flags.forc:
+        return np.empty_like(a)
+    reach = [(n - 1) * stride for n, stride in zip(a.shape, a.strides)]
+    before = -sum(r for r in reach if r < 0)
+    memory = np.empty(before + sum(r for r in reach if r > 0) + a.itemsize, np.uint8)
+    return np.ndarray(a.shape, a.dtype, memory, before, a.strides)
+
+
+def _copy_of(a):
+    new = _alike(a)
+    new[...] = a
+    return new
+
+
 @upstairs
 def assign(target, index, value):
     """target[index] = value."""
@@ -54,7 +78,7 @@ def assign(target, index, value):
             value = np.ravel(_in_shape(value, np.shape(places)))[-1]  # of several for its one place the last
     if isinstance(value, Tensor):
         index, value = _one_value_each(root, index, value)
-    forward = put if leased(root) else _put_in_place
+    forward = _put_in_copy if leased(root) else _put_in_place
     _become(
         root, record(REGISTRY[put], (Tensor._of(root._data, root._node), value), {"index": index}, forward)
     )
@@ -109,14 +133,22 @@ def store(target, result, fresh=False):
         result = result.astype(target.dtype)
     elif not fresh:
         result = np.copy(result)
-    data = result._data
+    data, laid_out = result._data, _strides(root) == _strides(result)
+    if not laid_out and type(root._data) is Tensor:  # its views must stay views: the next ones, too
+        assign(target, ..., result)
+        return target
     arrays = type(root._data) is np.ndarray and type(data) is np.ndarray
-    if arrays and (views_of(root) or root._handle is not None or root._data.strides != data.strides):
-        place = np.empty_like(root._data) if leased(root) else root._data
+    if arrays and (views_of(root) or root._handle is not None or not laid_out):
+        place = _alike(root._data) if leased(root) else root._data
         place[...] = data
         data = place
     _become(root, Tensor._of(data, result._node))
     return target
+
+
+def _strides(t):
+    array = common_memory.array_of(t)
+    return array.strides if type(array) is np.ndarray else None
 
 
 def _check(target, value):
@@ -182,7 +214,7 @@ def unshare(t):
     root = root_of(t)
     common_memory.check(root, False)
     if leased(root):
-        root._move(root._data.copy(order="K").view())
+        root._move(_copy_of(root._data).view())
         move_views(root, constant)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import message
-from ..graph import AMBIENT, UPSTAIRS
+from ..graph import AMBIENT, UPSTAIRS, held_at_fork
 from .guards import MISSED, quick
 from .passes import PASSES
 from .replay import Replay
@@ -43,7 +43,7 @@ class Compiled:
     def __init__(self, step: Callable, fallback: bool, check: bool, state: Any, passes):
         functools.update_wrapper(self, step, updated=())
         self.step, self.fallback, self.check, self.state, self.passes = step, fallback, check, state, passes
-        self._lock = threading.RLock()
+        self._lock = held_at_fork(threading.RLock())
         self.stats = {"traces": 0, "replays": 0, "eager": 0}
         self._replays: dict[Any, Replay] = {}
         self._latest: dict[Any, tuple[int, Trace]] = {}
