@@ -300,6 +300,16 @@ def is_pole(x):
     return x <= 0 and x == mp.floor(x)
 
 
+def remembered(f):
+    """f of one number, whose value to so many digits is asked for again and again."""
+    values = functools.cache(lambda x, digits: f(x))
+    return lambda x: values(x, mp.mp.dps)
+
+
+digamma = remembered(lambda x: mp.psi(0, x))
+loggamma = remembered(mp.loggamma)
+
+
 def beta_slope(a, b):
     """∂B/∂a; None at ∞ and 0, where the value is no number."""
     if mp.isinf(a) or mp.isinf(b) or a == 0 or b == 0:
@@ -309,11 +319,11 @@ def beta_slope(a, b):
     if max(abs(a), abs(b)) > 10**6:
         if min(a, b) < 0:
             return None
-        log = mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
-        return exp(log) * (mp.psi(0, a) - mp.psi(0, a + b))
+        log = loggamma(a) + loggamma(b) - loggamma(a + b)
+        return exp(log) * (digamma(a) - digamma(a + b))
     if is_pole(a + b):
         return mp.gamma(a) * mp.gamma(b) * rgamma(a + b)
-    return mp.beta(a, b) * (mp.psi(0, a) - mp.psi(0, a + b))
+    return mp.beta(a, b) * (digamma(a) - digamma(a + b))
 
 
 def betaln_slope(a, b):
@@ -321,7 +331,7 @@ def betaln_slope(a, b):
         return None
     if is_pole(a) or is_pole(b):
         return NAN
-    return None if is_pole(a + b) else mp.psi(0, a) - mp.psi(0, a + b)
+    return None if is_pole(a + b) else digamma(a) - digamma(a + b)
 
 
 def poch_slope(a, m):
@@ -329,7 +339,7 @@ def poch_slope(a, m):
         return m * mp.power(a, m - 1) if 10**6 < a < INF and abs(m) < 10 else None
     if is_pole(a):
         return mp.gamma(a + m) * rgamma(a)
-    return mp.gamma(a + m) * mp.rgamma(a) * (mp.psi(0, a + m) - mp.psi(0, a))
+    return mp.gamma(a + m) * mp.rgamma(a) * (digamma(a + m) - digamma(a))
 
 
 def gamma_density(a, x):
