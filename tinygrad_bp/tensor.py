@@ -167,9 +167,9 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     """`record` for one Tensor and keywords that hold none: without the general one's loops."""
     node = x._node
     ambient = _ambient()
-    if node is None or node.level < 0 or (op.view and node.level <= ambient.blocked):
-        return record(op, (x,), kwargs, forward)
-    if node.level <= ambient.blocked:
+    if node is None or node.level <= ambient.blocked:
+        if op.view or node is STALE:
+            return record(op, (x,), kwargs, forward)
         return wrap(_run(forward, op, (constant(x),), kwargs, (x,)))
     a = x._data
     try:
@@ -202,11 +202,11 @@ def record_binary(op, a, b, forward):
         left, x = a._node, a._data
     if type(b) is Tensor:
         right, y = b._node, b._data
-    if (left is None and right is None) or type(x) in LISTS or type(y) in LISTS:
-        return record(op, (a, b), {}, forward)
-    level, mask = (right.level, 2) if left is None else (left.level, 1 if right is None else 3)
-    ambient = _ambient()
-    if level < 0 or (mask == 3 and right.level != level):
+    level, mask = (-1, 0) if left is None else (left.level, 1)
+    if right is not None:
+        level, mask = right.level, mask + 2
+    ambient, lists = _ambient(), type(x) in LISTS or type(y) in LISTS
+    if lists or left is STALE or right is STALE or (mask == 3 and left.level != level):
         return record(op, (a, b), {}, forward)
     if level <= ambient.blocked:
         return wrap(_run(forward, op, (constant(a), constant(b)), NO_KEYWORDS, (a, b)))
