@@ -612,6 +612,8 @@ class Rules:
         ((lambda g, y, x: g,), {"joint": lambda g, y, x: (g,)}, TypeError, "needs rules"),
         ((lambda g, y, x: g,), {"broadcasts": "all"}, ValueError, "broadcasts must be"),
         ((lambda g, y, x: g,), {"sequence": 1}, ValueError, "sequence must be"),
+        ((), {"joint": lambda g, y, x: (g,), "erases": lambda g, x: None}, TypeError, "erases= needs a rule for each"),
+        ((lambda g, y, x: g,), {"adds": lambda t, g, x: None, "erases": lambda g, x: None}, TypeError, "and no adds="),
         ((len,), {}, TypeError, "must be a Python function"),
         ((np.sin,), {}, TypeError, "must be a Python function"),
         ((functools.partial(lambda g, y, x: g),), {}, TypeError, "wrap it in a lambda"),

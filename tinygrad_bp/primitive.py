@@ -69,15 +69,16 @@ class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 
     __slots__ = (
-        "adds", "broadcasts", "composites", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "rules",
-        "selects", "sequence", "together", "view",
+        "adds", "broadcasts", "composites", "count", "elementwise", "erases", "forward", "in_place", "joint", "keeps", "keywords",
+        "name", "rules", "selects", "sequence", "together", "view",
     )  # fmt: skip
 
     def __init__(
         self, forward, rules, *, joint=None, broadcasts=None, view=False, sequence=None, selects=False,
-        adds=None,
+        adds=None, erases=None,
     ):  # fmt: skip
-        self.forward, self.rules, self.joint, self.adds = forward, rules, joint, adds
+        self.forward, self.rules, self.joint, self.adds, self.erases = forward, rules, joint, adds, erases
+        self.in_place = adds is not None or erases is not None
         self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
         self.name = getattr(forward, "__name__", repr(forward))
         self.elementwise = broadcasts == "elementwise"
@@ -313,6 +314,7 @@ def defvjp(
     sequence: int | None = None,
     selects: bool = False,
     adds: Callable | None = None,
+    erases: Callable | None = None,
 ) -> Callable:
     """Declare how a cotangent is pulled back through `fn`: one rule `(g, y, *args, **kw)` per argument.
 
@@ -325,6 +327,8 @@ def defvjp(
     `selects=True` part of an argument may be left out of the result (indexing, where), NaN and all.
     `adds=`        `(total, g, *args)` adds the first argument's cotangent to the array `total`, in place:
                    for functions that take little of much, whose cotangents are mostly zeros.
+    `erases=`      `(g, *args)` makes g the first argument's cotangent, in place: for functions that
+                   replace little of much, whose cotangents are mostly g.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bp.defvjp(np.tanh, lambda g, y, _x: g * (1 - y * y))
@@ -336,6 +340,8 @@ def defvjp(
         raise ValueError(f"broadcasts must be 'elementwise' or 'leading axes', got {broadcasts!r}")
     if sequence not in (None, 0):
         raise ValueError(f"sequence must be None or 0 (the first argument is a list), got {sequence!r}")
+    if erases and (adds or joint or sequence is not None):
+        raise TypeError(f"defvjp({fn!r}) with erases= needs a rule for each argument, and no adds=")
     _check_dispatches(fn)
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
@@ -348,6 +354,7 @@ def defvjp(
         sequence=sequence,
         selects=selects,
         adds=adds,
+        erases=erases,
     )
     return fn
 
