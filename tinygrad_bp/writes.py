@@ -7,6 +7,8 @@ there: then the family moves to a copy first. Views of the root become stale and
 Read `writers.py` next.
 """
 
+import operator
+
 import numpy as np
 
 from . import common_memory
@@ -43,7 +45,10 @@ def assign(target, index, value):
         target._data[index] = constant(value)
         return
     common_memory.check(root, recorded)
-    if root is not target:
+    steps = () if root is target else target._alias.steps
+    if index is ... and len(steps) == 1 and steps[0].op is REGISTRY[operator.getitem]:
+        (index,) = steps[0].after  # as in t[i] += v
+    elif root is not target:
         places = _places(target, root)[index]
         if root.dtype.kind == "c" != target.dtype.kind:
             value = _whole(target, root, places, value)
