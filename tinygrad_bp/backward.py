@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
 from .graph import NO_KEYWORDS, UNRETAINED, extra_of, held_at_fork, upstairs
-from .primitive import DuckArray
+from .primitive import DuckArray, cast
 from .tensor import constant, refresh
 
 
@@ -188,11 +188,7 @@ def project(share, op, i, parent, output):
                 )
             )
         share = unbroadcast(share, parent.shape)
-    if share.dtype != parent.dtype:
-        if share.dtype.kind == "c" and parent.dtype.kind != "c":
-            share = np.real(share)
-        share = share.astype(parent.dtype)
-    return share
+    return cast(share, parent.dtype)
 
 
 def _column_sums(g):

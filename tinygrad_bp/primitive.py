@@ -65,6 +65,13 @@ class Outline:
         return n
 
 
+def cast(x, dtype):
+    """x in this dtype; of complex numbers the real part, where that is real."""
+    if x.dtype == dtype:
+        return x
+    return (np.real(x) if x.dtype.kind == "c" != dtype.kind else x).astype(dtype)
+
+
 class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NotDifferentiable, message
-from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
+from ..primitive import cast, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import flat, scatter
 from .statistics import array_of
 
@@ -320,7 +320,7 @@ defvjp(overlapped,       lambda g, _y, _g, shape, window_shape, axis: sliding_wi
 defvjp(diagonal_of,      lambda g, _y, _d, shape, offset=0, axis1=0, axis2=1:
                              np.diagonal(g, offset, axis1, axis2))
 defvjp(np.copy,          lambda g, _y, _a, order="K": g)
-defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: g)
+defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: cast(g, _x.dtype))
 defvjp(np.rollaxis,      _rollaxis_back, view=True)
 defvjp(np.flip,          lambda g, _y, _m, axis=None: np.flip(g, axis), view=True)
 defvjp(np.fliplr,        lambda g, _y, _m: np.fliplr(g), view=True)

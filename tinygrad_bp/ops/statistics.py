@@ -8,7 +8,7 @@ has the slope of the segment to the right at a knot. Read `polynomials.py` next.
 import numpy as np
 
 from ..errors import message
-from ..primitive import DuckArray, composite, defvjp, nondifferentiable, primitive, refused
+from ..primitive import DuckArray, cast, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import scatter
 from .reduction import _axes, of_one
 
@@ -21,8 +21,7 @@ def array_of(x):
 def widened(x, dtype=np.float64):
     """x in the dtype in which NumPy computes it together with `dtype`."""
     x = array_of(x)
-    wide = np.result_type(x.dtype, dtype)
-    return x if x.dtype == wide else x.astype(wide)
+    return cast(x, np.result_type(x.dtype, dtype))
 
 
 # ---- quantiles -------------------------------------------------------------------------------------------
@@ -263,7 +262,7 @@ def _slopes(f, h, edge_order):
         )
     h = difference(h)
     dtype = f.dtype if h.dtype.kind == "c" else np.finfo(f.dtype).dtype
-    h = np.reshape(h if h.dtype == dtype else h.astype(dtype), (-1,) + (1,) * (f.ndim - 1))
+    h = np.reshape(cast(h, dtype), (-1,) + (1,) * (f.ndim - 1))
     s = difference(f, axis=0) / h
     inner = (h[1:] * s[:-1] + h[:-1] * s[1:]) / (h[1:] + h[:-1])
     first, last = s[:1], s[-1:]
