@@ -45,9 +45,9 @@ def assign(target, index, value):
         target._data[index] = constant(value)
         return
     common_memory.check(root, recorded)
-    steps = () if root is target else target._alias.steps
-    if index is ... and len(steps) == 1 and steps[0].op is REGISTRY[operator.getitem]:
-        (index,) = steps[0].after  # as in t[i] += v
+    step = target._alias.steps[0] if root is not target and len(target._alias.steps) == 1 else None
+    if index is ... and step is not None and step.op is REGISTRY[operator.getitem]:
+        (index,) = step.after  # as in t[i] += v
     elif root is not target:
         places = _places(target, root)[index]
         if root.dtype.kind == "c" != target.dtype.kind:

@@ -96,7 +96,7 @@ def test_where_has_no_derivative_by_its_condition():
 
 
 @pytest.mark.parametrize("wide", [np.float64, np.complex128], ids=lambda t: t.__name__)
-def test_astype_returns_the_gradient_in_the_arguments_dtype(wide):
+def test_astype_returns_the_gradient_in_the_arguments_dtype(wide, exact_dtypes):
     x = np.array([1.0, 2.0], np.float32)
     y, pullback = bp.vjp(lambda t: t.astype(wide) * 3.0, x)
     assert y.dtype == wide
