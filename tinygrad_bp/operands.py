@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import NotDifferentiable, message
 from .methods import ArrayMethods, constants, records, tensors_in
-from .primitive import DuckArray, Outline
+from .primitive import DuckArray, Outline, array_of
 
 ARRAYS = (np.ndarray, np.generic, DuckArray)
 RESULTS = (*ARRAYS, tuple, list, int, float, complex, str, type(None))
@@ -18,12 +18,15 @@ _LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
 
 
 def without_lists(op, args):
-    """Lists as the arrays that NumPy makes of them, where a derivative is declared; elsewhere constants."""
+    """Lists as the arrays that NumPy makes of them, Tensors and all, where a derivative is declared; elsewhere constants."""
     if _LISTS.isdisjoint(map(type, args)):
         return args
-    declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
+    declared = [
+        any(map(records, tensors_in([a]))) if op.joint else any(op.rules[i : i + 1])
+        for i, a in enumerate(args)
+    ]
     return tuple(
-        a if type(a) not in LISTS else np.asarray(a) if d else undifferentiated(op, "a list", a)
+        a if type(a) not in LISTS else array_of(a) if d else undifferentiated(op, "a list", a)
         for a, d in zip(args, declared)
     )
 

@@ -65,6 +65,18 @@ class Outline:
         return n
 
 
+def array_of(x):
+    """x, which may be a number, or lists in lists, with Tensors among their elements, as an array."""
+    if isinstance(x, (np.ndarray, DuckArray)):
+        return x
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError):  # of a Tensor that records, among others
+        if not isinstance(x, (list, tuple)) or not any(isinstance(a, (list, tuple, DuckArray)) for a in x):
+            raise
+    return np.stack([array_of(part) for part in x])
+
+
 def cast(x, dtype):
     """x in this dtype; of complex numbers the real part, where that is real."""
     if x.dtype == dtype:

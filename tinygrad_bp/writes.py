@@ -16,7 +16,7 @@ from .errors import message, outline
 from .graph import upstairs
 from .methods import constant, constants, records
 from .ops.indexing import put
-from .primitive import REGISTRY, DuckArray
+from .primitive import REGISTRY, DuckArray, array_of
 from .tensor import Tensor, record, refresh
 from .views import STALE, leased, move_views, root_of, views_of
 
@@ -31,7 +31,7 @@ def _put_in_place(a, value, index):
 @upstairs
 def assign(target, index, value):
     """target[index] = value."""
-    index, value = constants(index), _one_array(value)
+    index, value = constants(index), array_of(value) if isinstance(value, (list, tuple)) else value
     if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
         if root_of(target) is not target or views_of(target):
             raise TypeError(
@@ -92,7 +92,7 @@ def store(target, result, fresh=False):
 
     `fresh` says that nobody else has the result, so that its memory may be taken over.
     """
-    result = _one_array(result)
+    result = array_of(result) if isinstance(result, (list, tuple)) else result
     root, recorded = _check(target, result)
     result = stretched(result, target.shape)
     dtype = np.result_type(constant(result))
@@ -171,15 +171,6 @@ def _refuses(t):
     """Is it a leaf that is being differentiated?"""
     node = t._node
     return node is not None and node is not STALE and node.op is None and (node.level > 0 or records(t))
-
-
-def _one_array(value):
-    """A list of Tensors cannot be written as one value; everything else can."""
-    if isinstance(value, (list, tuple)):
-        if any(isinstance(part, Tensor) and records(part) for part in value):
-            return np.stack([part if isinstance(part, Tensor) else np.asarray(part) for part in value])
-        return np.asarray(constants(value))
-    return value
 
 
 def unshare(t):

@@ -6,8 +6,8 @@ have rules, roots as eigenvalues, fits as least squares. Read `shaping.py` next.
 
 import numpy as np
 
-from ..primitive import composite, defvjp
-from .statistics import array_of, widened
+from ..primitive import array_of, composite, defvjp
+from .statistics import widened
 
 
 def _row(x):

@@ -8,14 +8,9 @@ has the slope of the segment to the right at a knot. Read `polynomials.py` next.
 import numpy as np
 
 from ..errors import message
-from ..primitive import DuckArray, cast, composite, defvjp, nondifferentiable, primitive, refused
+from ..primitive import array_of, cast, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import scatter
 from .reduction import _axes, of_one
-
-
-def array_of(x):
-    """x, which may be a list or a number, as an array."""
-    return x if isinstance(x, (np.ndarray, DuckArray)) else np.asarray(x)
 
 
 def widened(x, dtype=np.float64):
@@ -87,7 +82,7 @@ def _of_q(fraction=lambda q, a: q, leave_nan=False):
 
     def f(a, q, axis=None, method="linear", keepdims=False, weights=None):
         a = widened(a, np.float16)
-        q, axes = fraction(q, a), sorted(_axes(a, axis))
+        q, axes = fraction(array_of(q), a), sorted(_axes(a, axis))
         places, _, law = order_statistics(a, q, axis, method, weights, leave_nan)
         (offset, rise), (low, high) = law.astype(np.finfo(a.dtype).dtype), np.ravel(a)[places]
         y = low + (high - low) * (offset + rise * q[..., None])
@@ -275,7 +270,7 @@ def _slopes(f, h, edge_order):
 def _gradient(f, *varargs, axis=None, edge_order=1):
     f = widened(f, np.float16)
     axes = range(f.ndim) if axis is None else [i % f.ndim for i in np.ravel(axis).tolist()]
-    steps = [x if np.ndim(x) == 0 else array_of(x) for x in varargs or (1.0,)]
+    steps = [x if isinstance(x, (int, float)) else array_of(x) for x in varargs or (1.0,)]
     steps = steps * len(axes) if len(steps) == 1 and np.ndim(steps[0]) == 0 else steps
     slopes = [np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) for i, h in zip(axes, steps)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
