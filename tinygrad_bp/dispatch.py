@@ -158,8 +158,6 @@ _CALLS = frozenset({"where", "dtype", "casting", "order", "signature", "subok"})
 def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     """ufunc(*inputs) with `where`, `dtype`, `casting`; where it is not computed, `elsewhere`."""
     entry, dtype = REGISTRY.get(ufunc), kwargs.get("dtype")
-    if type(entry) not in (Op, Composite):
-        return dispatch(ufunc, inputs, kwargs)
     dtype = (kwargs.get("signature") or [None])[-1] if dtype is None else dtype
     if dtype is not None and np.dtype(dtype).kind == "c":  # where a rule for real numbers may know no value
         inputs = [a.astype(dtype) if type(a) is Tensor else a for a in inputs]
@@ -168,7 +166,9 @@ def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     call = functools.partial(ufunc, **said, out=None)  # None: what is left out is not read
     if type(entry) is Composite:
         y = record_composite(Composite(call, entry.f), inputs, others)
-    else:
+    elif type(entry) is Op:
         y = record(entry, inputs, others, call)
+    else:
+        y = dispatch(ufunc, inputs, {**kwargs, "out": None})
     where = said.get("where", True)
     return y if where is True else np.where(where, y, elsewhere)

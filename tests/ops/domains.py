@@ -342,7 +342,7 @@ def folds_step_by_step():
         [np.fmax, np.fmin, np.logaddexp, np.add, np.multiply, np.maximum, np.minimum], ANY
     )
     domains |= dict.fromkeys([np.float_power, np.true_divide], (0.8, 1.4))
-    domains |= dict.fromkeys([np.remainder, np.fmod], (2.0, 2.9))
+    domains |= dict.fromkeys([np.remainder, np.fmod, np.floor_divide], (2.0, 2.9))
     by_mask = [np.hypot, np.logaddexp2, np.fmax, np.fmin]
     rows = {}
     for f, domain in domains.items():
@@ -1034,7 +1034,7 @@ OPS: dict[Any, Row] = {
 }  # fmt: skip
 
 BITS, LOGIC = np.array([[4, 1, 3], [5, 7, 2]]), np.array([[True, False, True], [False, True, True]])
-REALS = (np.floor_divide, np.logical_and, np.logical_or, np.logical_xor)
+REALS = (np.logical_and, np.logical_or, np.logical_xor)
 
 
 def folds():
