@@ -95,18 +95,15 @@ def _in_place(node, cotangents, watch):
     if not parents or parents[0] is None or node.grad is not UNRETAINED or (extra and extra.seen is not None):
         return None
     kwargs, total = NO_KEYWORDS if extra is None else extra.kwargs, parents[0] if op.adds else node
-    if type(cotangents.get(total)) is not np.ndarray or (op.adds and any(parents[1:])):
-        return None
-    if op.adds and not isinstance(cotangents[node], (np.ndarray, np.generic)):
+    alone = not op.adds or (not any(parents[1:]) and isinstance(cotangents[node], (np.ndarray, np.generic)))
+    if not alone or type(cotangents.get(total)) is not np.ndarray:
         return None
     array, found = own([cotangents.pop(total)]), []
     if op.adds:
         op.adds(array, cotangents.pop(node), *node.saved, **kwargs)
         cotangents[total] = array
     else:
-        found = [
-            (parent, share.copy()) for parent, share in shares(node, array, watch, (None, *op.rules[1:]))
-        ]
+        found = [(p, share.copy()) for p, share in shares(node, array, watch, (None, *op.rules[1:]))]
         op.erases(array, *node.saved, **kwargs)
         found.append((parents[0], array))
     watch.selected |= op.selects

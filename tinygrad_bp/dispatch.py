@@ -97,7 +97,11 @@ def record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
     for t in tensors_in([*args, *kwargs.values()]):
         refresh(t)
-    y = entry.f(*args, **kwargs)
+    try:
+        y = entry.f(*args, **kwargs)
+    except Exception:
+        _ask_numpy(entry, args, kwargs)
+        raise
     if entry.calls_back:
         return wrap(y)
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
@@ -107,6 +111,15 @@ def record_composite(entry, args, kwargs):
     args = [_peeled(a, level, older) for a in args]
     kwargs = {k: _peeled(v, level, older) for k, v in kwargs.items()}
     return _over(entry.forward(*args, **kwargs), y, level)
+
+
+def _ask_numpy(entry, args, kwargs):
+    """Raises NumPy's own error of a call, if it has one: it tells more than that of a function in its stead."""
+    try:
+        if not entry.calls_back:
+            entry.forward(*constants(args), **constants(kwargs))
+    except Exception as error:
+        raise error from None
 
 
 def _peeled(a, level, older):

@@ -365,16 +365,8 @@ def defvjp(
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
     REGISTRY[fn] = Op(
-        fn,
-        rules,
-        joint=joint,
-        broadcasts=broadcasts,
-        view=view,
-        sequence=sequence,
-        selects=selects,
-        adds=adds,
-        erases=erases,
-    )
+        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects, adds=adds, erases=erases
+    )  # fmt: skip
     return fn
 
 

@@ -165,6 +165,8 @@ def test_clip_writes_only_where_it_is_told_to():
     t, buffer, target = bp.Tensor([1.0, 5.0], requires_grad=True), np.zeros(2), bp.tensor(np.zeros(2))
     with pytest.raises(TypeError, match="give the array to write to as out="):
         np.clip(t, 0.0, 2.0, buffer)
+    with pytest.raises(bp.NotDifferentiable, match="clip of a Tensor with where=; use"):
+        np.clip(t, 0.0, 2.0, where=np.array([True, False]))
     with pytest.raises(TypeError, match="clip with out= would write"):
         np.clip(t, 0.0, 2.0, out=buffer)
     np.testing.assert_array_equal(buffer, [0.0, 0.0])
