@@ -107,7 +107,10 @@ def record_composite(entry, args, kwargs):
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
-    older = any(t._node is not None and t._node.level < level for t in tensors_in([*args, *kwargs.values()]))
+    older = any(
+        type(t._data) is Tensor or (t._node is not None and t._node.level < level)
+        for t in tensors_in([*args, *kwargs.values()])
+    )
     args = [_peeled(a, level, older) for a in args]
     kwargs = {k: _peeled(v, level, older) for k, v in kwargs.items()}
     return _over(entry.forward(*args, **kwargs), y, level)
