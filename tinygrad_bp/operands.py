@@ -21,10 +21,7 @@ def without_lists(op, args):
     """Lists as the arrays that NumPy makes of them, Tensors and all, where a derivative is declared; elsewhere constants."""
     if _LISTS.isdisjoint(map(type, args)):
         return args
-    declared = [
-        any(map(records, tensors_in([a]))) if op.joint else any(op.rules[i : i + 1])
-        for i, a in enumerate(args)
-    ]
+    declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
     return tuple(
         a if type(a) not in LISTS else array_of(a) if d else undifferentiated(op, "a list", a)
         for a, d in zip(args, declared)
@@ -42,7 +39,7 @@ def undifferentiated(op, place, value):
         raise NotDifferentiable(
             message(
                 f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
-                do="declare a rule for it (sequence=0 for a list), or pass its .data",
+                do="pass np.stack of a list, declare a rule for it (sequence=0 for a list), or pass its .data",
             )
         )
     return constants(value)
