@@ -13,6 +13,8 @@ import tinygrad_bp as bp
 from tinygrad_bp import backward
 from tinygrad_bp.check import numerical_derivative
 from tinygrad_bp.errors import FreedGraph
+from tinygrad_bp.ops.indexing import put
+from tinygrad_bp.primitive import REGISTRY
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -573,6 +575,75 @@ def test_adding_in_place_is_left_to_the_rules_where_another_argument_records():
     (take(x, b) + take(x, 2.0) + np.sum(x)).backward()
     np.testing.assert_array_equal(x.grad, [6.0, 1.0, 1.0])
     assert b.grad == X[0]
+
+
+# ---- functions that replace little of much ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_what_is_written_many_times_is_erased_in_place(dtype, monkeypatch):
+    """As when every share is made as an array of the buffer's shape, by an observed sweep, which keeps them all."""
+    x = np.arange(1, 7).reshape(3, 2).astype(dtype) / 4
+
+    def written(t):
+        t, before = t * 1, []
+        for n, index in enumerate(INDICES):
+            t[index] = 0.2 * t[index] * t[-1, 1] - t[2, 0] / (n + 1)  # of what stands there now
+            before.append(t * t)
+            t[n % 3, 0] = 0.3  # a constant
+        return sum(np.sum(np.real(old)) for old in before)
+
+    found, expected = (bp.Tensor(x, requires_grad=True) for _ in range(2))
+    written(found).backward()
+    monkeypatch.setattr(REGISTRY[put], "erases", None)
+    with bp.observe():
+        written(expected).backward()
+    assert found.grad.dtype == dtype
+    np.testing.assert_allclose(found.grad, expected.grad, rtol=1e-5)
+
+
+def test_writing_rows_makes_one_cotangent_of_the_buffers_shape(monkeypatch):
+    op, places = REGISTRY[put], []
+    erases = op.erases
+    monkeypatch.setattr(
+        op, "erases", lambda g, *args, **kw: places.append(g.ctypes.data) or erases(g, *args, **kw)
+    )
+    x, n = leaf(np.ones(3)), 50
+    buffer = bp.zeros((n, 3))
+    for i in range(1, n):
+        buffer[i] = buffer[i - 1] * 0.5 + x
+        buffer[i, 0] = 2.0
+    np.sum(buffer * (np.arange(n) == n - 1)[:, None]).backward()
+    assert len(places) == 2 * (n - 1) - 1  # the first write is into a constant
+    assert len(set(places)) == 1
+    np.testing.assert_allclose(x.grad, [0.0, 2.0, 2.0], rtol=1e-12)
+
+
+def test_erasing_in_place_changes_no_array_that_others_have():
+    x, u, cotangent = leaf(X), leaf(X + 1), np.array([1.0, 2.0, 3.0])
+
+    def written(x):
+        t = x * 1.0
+        t[0] = t[1] * 5.0
+        return t
+
+    _, pullback = bp.vjp(lambda x: (written(x), x[2]), X)
+    for _ in range(2):
+        np.testing.assert_array_equal(pullback((cotangent, 10.0))[0], [0.0, 7.0, 13.0])
+    np.testing.assert_array_equal(cotangent, [1.0, 2.0, 3.0])
+    t = written(x)
+    both = t + u  # hands one cotangent to both
+    both.retain_grad()
+    t.retain_grad()
+    t[1] = 4.0
+    t[2] = x[0] * x[0]
+    z = np.sum((both + t) * cotangent)
+    for times in (1, 2):
+        z.backward(retain_graph=True)
+        np.testing.assert_array_equal(both.grad, times * cotangent)
+        np.testing.assert_array_equal(u.grad, times * cotangent)
+        np.testing.assert_array_equal(t.grad, times * cotangent)
+        np.testing.assert_array_equal(x.grad, [times * 6.0 * X[0], times * (10.0 + 2.0), times * 3.0])
 
 
 # ---- what was not used has no gradient ---------------------------------------------------------------------------

@@ -453,9 +453,10 @@ def test_a_list_as_an_operand_without_sequence():
     joint = declared(lambda x, ws: x * ws[0], joint=lambda g, _y, x, ws: (g * ws[0], None))
     with pytest.raises(NotDifferentiable, match="in a list, where no derivative is declared"):
         joint(leaf(X), [leaf(3.0)])
-    summed = declared(lambda xs: np.sum(xs), lambda g, _y, xs: g + 0 * xs)
-    with pytest.raises(TypeError, match=r"np\.stack"):
-        summed([leaf(1.0), leaf(2.0)])
+    summed = declared(lambda xs: np.sum(xs), lambda g, _y, xs: g * xs)
+    a, b = leaf(1.0), leaf(2.0)
+    summed([a, b]).backward()  # the rule is of the array that NumPy would make of the list
+    assert (a.grad, b.grad) == (1.0, 2.0)
 
 
 def test_a_forward_that_closes_over_a_recorded_tensor_is_an_error():
@@ -612,6 +613,18 @@ class Rules:
         ((lambda g, y, x: g,), {"joint": lambda g, y, x: (g,)}, TypeError, "needs rules"),
         ((lambda g, y, x: g,), {"broadcasts": "all"}, ValueError, "broadcasts must be"),
         ((lambda g, y, x: g,), {"sequence": 1}, ValueError, "sequence must be"),
+        (
+            (),
+            {"joint": lambda g, y, x: (g,), "erases": lambda g, x: None},
+            TypeError,
+            "erases= needs a rule for each",
+        ),
+        (
+            (lambda g, y, x: g,),
+            {"adds": lambda t, g, x: None, "erases": lambda g, x: None},
+            TypeError,
+            "and no adds=",
+        ),
         ((len,), {}, TypeError, "must be a Python function"),
         ((np.sin,), {}, TypeError, "must be a Python function"),
         ((functools.partial(lambda g, y, x: g),), {}, TypeError, "wrap it in a lambda"),

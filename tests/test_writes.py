@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tinygrad_bp import writes
 
 A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
 
@@ -140,6 +141,25 @@ def test_writes_through_views_and_reads_through_stale_ones(name):
         return np.concatenate([np.ravel(t), np.ravel(view), other * 3.0])
 
     both(program, A, A + 0.25)
+
+
+PLACES = [np.s_[1], np.s_[:, 1:], np.s_[None, ..., 0], np.s_[::-1, None, 1], np.s_[1, 2, ...], np.s_[2:], ..., None]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", PLACES, ids=str)
+def test_what_is_updated_in_a_place_costs_what_the_place_holds(index, monkeypatch):
+    """`t[i] += v` writes through a view of the root's own index: no other place is looked for."""
+
+    def program(a, b):
+        t, v = a * 2.0, b * b
+        t[index] += np.sin(v[index])
+        view = t[index]
+        view *= t[0, 0]
+        view[...] = view * 3.0
+        return np.concatenate([np.ravel(t), np.ravel(view)])
+
+    monkeypatch.setattr(writes, "_places", None)
+    both(program, A, A[::-1] + 0.5)
 
 
 def test_a_diagonal_is_a_read_only_view():

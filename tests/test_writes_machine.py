@@ -286,6 +286,10 @@ class Program(RuleBasedStateMachine):
         if total.requires_grad:
             total.backward()
             assert np.array_equal(leaf.grad, gradient)
+            by_rules = bp.Tensor(x.copy(), requires_grad=True)
+            with bp.observe():  # whose sweep adds and erases nothing in place
+                self.functional(by_rules).backward()
+            np.testing.assert_allclose(by_rules.grad, gradient, rtol=1e-10, atol=1e-12)
         else:
             assert not np.any(gradient)
         vector = np.sin(np.arange(x.size) + 1.0).reshape(x.shape)

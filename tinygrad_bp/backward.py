@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
 from .graph import NO_KEYWORDS, UNRETAINED, extra_of, held_at_fork, upstairs
-from .primitive import DuckArray
+from .primitive import DuckArray, cast
 from .tensor import constant, refresh
 
 
@@ -31,12 +31,16 @@ def sweep(cotangents, retain_graph, watch):
     heapify(heap)
     with np.errstate(all="ignore", invalid="call", call=watch):
         while heap:
-            node = heappop(heap)[1]
-            g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
-            if node.grad is not UNRETAINED:
-                retained[node] = g
-            done = node.op.adds is not None and _added(node, g, cotangents, watch)
-            for parent, share in () if done else shares(node, g, watch):
+            node, found = heappop(heap)[1], None
+            if node.op.in_place:
+                g = share = None  # nothing here may hold on to an array that is about to be written to
+                found = _in_place(node, cotangents, watch)
+            if found is None:
+                g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
+                if node.grad is not UNRETAINED:
+                    retained[node] = g
+                found = shares(node, g, watch)
+            for parent, share in found:
                 if parent in cotangents:
                     cotangents[parent] = cotangents[parent] + share
                 else:
@@ -48,8 +52,8 @@ def sweep(cotangents, retain_graph, watch):
     return retained | cotangents  # what is left are the leaves
 
 
-def shares(node, g, watch):
-    """[(parent, ∂C/∂node ∂node/∂parent)] by the op's rules, in each parent's shape and dtype."""
+def shares(node, g, watch, rules=None):
+    """[(parent, ∂C/∂node ∂node/∂parent)] by the op's rules, or these, in each parent's shape and dtype."""
     op, parents, extra, found = node.op, node.parents, node.extra, []
     if parents is None:
         raise FreedGraph(_freed(node))
@@ -59,7 +63,7 @@ def shares(node, g, watch):
             seen.check_saved(node)
             seen.receive(g)
         together = pull_together(op, g, node, kwargs) if op.together else None
-        source = together or op.rules
+        source = rules or together or op.rules
         for i, parent in enumerate(parents):
             share = source[i]
             if parent is None or share is None:
@@ -85,18 +89,25 @@ def shares(node, g, watch):
     return found
 
 
-def _added(node, g, cotangents, watch):
-    """Was the share of an op that takes little of much added, in place, to what its operand has already?"""
-    if node.parents is None or node.extra is not None or not isinstance(g, (np.ndarray, np.generic)):
-        return False
-    parent, *others = node.parents
-    if any(others) or type(cotangents.get(parent)) is not np.ndarray:
-        return False
-    total = own([cotangents.pop(parent)])
-    node.op.adds(total, g, *node.saved)
-    cotangents[parent] = total
-    watch.selected |= node.op.selects
-    return True
+def _in_place(node, cotangents, watch):
+    """`shares` of an op that takes or replaces little of much, without making much; None where the rules must."""
+    op, parents, extra = node.op, node.parents, node.extra
+    if not parents or parents[0] is None or node.grad is not UNRETAINED or (extra and extra.seen is not None):
+        return None
+    kwargs, total = NO_KEYWORDS if extra is None else extra.kwargs, parents[0] if op.adds else node
+    alone = not op.adds or (not any(parents[1:]) and isinstance(cotangents[node], (np.ndarray, np.generic)))
+    if not alone or type(cotangents.get(total)) is not np.ndarray:
+        return None
+    array, found = own([cotangents.pop(total)]), []
+    if op.adds:
+        op.adds(array, cotangents.pop(node), *node.saved, **kwargs)
+        cotangents[total] = array
+    else:
+        found = [(p, share.copy()) for p, share in shares(node, array, watch, (None, *op.rules[1:]))]
+        op.erases(array, *node.saved, **kwargs)
+        found.append((parents[0], array))
+    watch.selected |= op.selects
+    return found
 
 
 def pull_together(op, g, node, kwargs):
@@ -174,11 +185,7 @@ def project(share, op, i, parent, output):
                 )
             )
         share = unbroadcast(share, parent.shape)
-    if share.dtype != parent.dtype:
-        if share.dtype.kind == "c" and parent.dtype.kind != "c":
-            share = np.real(share)
-        share = share.astype(parent.dtype)
-    return share
+    return cast(share, parent.dtype)
 
 
 def _column_sums(g):

@@ -95,18 +95,32 @@ def _over_common_memory(y, tensors, plain):
 @upstairs
 def record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
-    for t in tensors_in([*args, *kwargs.values()]):
+    tensors = list(tensors_in([*args, *kwargs.values()]))
+    for t in tensors:
         refresh(t)
-    y = entry.f(*args, **kwargs)
+    try:
+        y = entry.f(*args, **kwargs)
+    except Exception:
+        _ask_numpy(entry, args, kwargs)
+        raise
     if entry.calls_back:
         return wrap(y)
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
-    older = any(t._node is not None and t._node.level < level for t in tensors_in([*args, *kwargs.values()]))
+    older = any(type(t._data) is Tensor or (t._node is not None and t._node.level < level) for t in tensors)
     args = [_peeled(a, level, older) for a in args]
     kwargs = {k: _peeled(v, level, older) for k, v in kwargs.items()}
     return _over(entry.forward(*args, **kwargs), y, level)
+
+
+def _ask_numpy(entry, args, kwargs):
+    """Raises NumPy's own error of a call, if it has one: it tells more than that of a function in its stead."""
+    try:
+        if not entry.calls_back:
+            entry.forward(*constants(args), **constants(kwargs))
+    except Exception as error:
+        raise error from None
 
 
 def _peeled(a, level, older):
@@ -158,17 +172,19 @@ _CALLS = frozenset({"where", "dtype", "casting", "order", "signature", "subok"})
 def call_elementwise(ufunc, inputs, kwargs, elsewhere=0.0):
     """ufunc(*inputs) with `where`, `dtype`, `casting`; where it is not computed, `elsewhere`."""
     entry, dtype = REGISTRY.get(ufunc), kwargs.get("dtype")
-    if type(entry) not in (Op, Composite):
-        return dispatch(ufunc, inputs, kwargs)
     dtype = (kwargs.get("signature") or [None])[-1] if dtype is None else dtype
     if dtype is not None and np.dtype(dtype).kind == "c":  # where a rule for real numbers may know no value
         inputs = [a.astype(dtype) if type(a) is Tensor else a for a in inputs]
     said = {name: constants(kwargs[name]) for name in _CALLS & kwargs.keys()}
+    where = said.get("where", True)
+    if vars(np).get(ufunc.__name__) is not ufunc:
+        said.pop("where", None)  # SciPy's, up to 1.17, write the values elsewhere (scipy/scipy#25127)
     others = {name: kwargs[name] for name in kwargs.keys() - _CALLS}
     call = functools.partial(ufunc, **said, out=None)  # None: what is left out is not read
     if type(entry) is Composite:
         y = record_composite(Composite(call, entry.f), inputs, others)
-    else:
+    elif type(entry) is Op:
         y = record(entry, inputs, others, call)
-    where = said.get("where", True)
+    else:
+        y = dispatch(ufunc, inputs, {**others, **said, "out": None})
     return y if where is True else np.where(where, y, elsewhere)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import NotDifferentiable, message
 from .methods import ArrayMethods, constants, records, tensors_in
-from .primitive import DuckArray, Outline
+from .primitive import DuckArray, Outline, array_of
 
 ARRAYS = (np.ndarray, np.generic, DuckArray)
 RESULTS = (*ARRAYS, tuple, list, int, float, complex, str, type(None))
@@ -18,12 +18,12 @@ _LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
 
 
 def without_lists(op, args):
-    """Lists as the arrays that NumPy makes of them, where a derivative is declared; elsewhere constants."""
+    """Lists as the arrays that NumPy makes of them, Tensors and all, where a derivative is declared; elsewhere constants."""
     if _LISTS.isdisjoint(map(type, args)):
         return args
     declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
     return tuple(
-        a if type(a) not in LISTS else np.asarray(a) if d else undifferentiated(op, "a list", a)
+        a if type(a) not in LISTS else array_of(a) if d else undifferentiated(op, "a list", a)
         for a, d in zip(args, declared)
     )
 
@@ -39,7 +39,7 @@ def undifferentiated(op, place, value):
         raise NotDifferentiable(
             message(
                 f"{op.name} was given a Tensor that records in {place}, where no derivative is declared",
-                do="declare a rule for it (sequence=0 for a list), or pass its .data",
+                do="pass np.stack of a list, declare a rule for it (sequence=0 for a list), or pass its .data",
             )
         )
     return constants(value)

@@ -65,19 +65,39 @@ class Outline:
         return n
 
 
+def array_of(x):
+    """x, which may be a number, or lists in lists, with Tensors among their elements, as an array."""
+    if isinstance(x, (np.ndarray, DuckArray)):
+        return x
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError):  # of a Tensor that records, among others
+        if not isinstance(x, (list, tuple)) or not any(isinstance(a, (list, tuple, DuckArray)) for a in x):
+            raise
+    return np.stack([array_of(part) for part in x])
+
+
+def cast(x, dtype):
+    """x in this dtype; of complex numbers the real part, where that is real."""
+    if x.dtype == dtype:
+        return x
+    return (np.real(x) if x.dtype.kind == "c" != dtype.kind else x).astype(dtype)
+
+
 class Op:
     """One differentiable function: its forward and its VJP rules (see `defvjp`)."""
 
     __slots__ = (
-        "adds", "broadcasts", "composites", "count", "elementwise", "forward", "joint", "keeps", "keywords", "name", "of_one",
-        "rules", "selects", "sequence", "together", "view",
+        "adds", "broadcasts", "composites", "count", "elementwise", "erases", "forward", "in_place", "joint", "keeps", "keywords",
+        "name", "of_one", "rules", "selects", "sequence", "together", "view",
     )  # fmt: skip
 
     def __init__(
         self, forward, rules, *, joint=None, broadcasts=None, view=False, sequence=None, selects=False,
-        adds=None,
+        adds=None, erases=None,
     ):  # fmt: skip
-        self.forward, self.rules, self.joint, self.adds = forward, rules, joint, adds
+        self.forward, self.rules, self.joint, self.adds, self.erases = forward, rules, joint, adds, erases
+        self.in_place = adds is not None or erases is not None
         self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
         self.of_one = getattr(forward, "of_one", forward)  # the quicker one for a call of one argument
         self.name = getattr(forward, "__name__", repr(forward))
@@ -321,6 +341,7 @@ def defvjp(
     sequence: int | None = None,
     selects: bool = False,
     adds: Callable | None = None,
+    erases: Callable | None = None,
 ) -> Callable:
     """Declare how a cotangent is pulled back through `fn`: one rule `(g, y, *args, **kw)` per argument.
 
@@ -333,6 +354,8 @@ def defvjp(
     `selects=True` part of an argument may be left out of the result (indexing, where), NaN and all.
     `adds=`        `(total, g, *args)` adds the first argument's cotangent to the array `total`, in place:
                    for functions that take little of much, whose cotangents are mostly zeros.
+    `erases=`      `(g, *args)` makes g the first argument's cotangent, in place: for functions that
+                   replace little of much, whose cotangents are mostly g.
 
     >>> import numpy as np, tinygrad_bp as bp
     >>> bp.defvjp(np.tanh, lambda g, y, _x: g * (1 - y * y))
@@ -344,19 +367,14 @@ def defvjp(
         raise ValueError(f"broadcasts must be 'elementwise' or 'leading axes', got {broadcasts!r}")
     if sequence not in (None, 0):
         raise ValueError(f"sequence must be None or 0 (the first argument is a list), got {sequence!r}")
+    if erases and (adds or joint or sequence is not None):
+        raise TypeError(f"defvjp({fn!r}) with erases= needs a rule for each argument, and no adds=")
     _check_dispatches(fn)
     if isinstance(fn, np.ufunc) and fn.signature is None:
         broadcasts = "elementwise"
     REGISTRY[fn] = Op(
-        fn,
-        rules,
-        joint=joint,
-        broadcasts=broadcasts,
-        view=view,
-        sequence=sequence,
-        selects=selects,
-        adds=adds,
-    )
+        fn, rules, joint=joint, broadcasts=broadcasts, view=view, sequence=sequence, selects=selects, adds=adds, erases=erases
+    )  # fmt: skip
     return fn
 
 

@@ -17,7 +17,7 @@ from . import tree
 from .backward import Watch, own, sweep
 from .errors import message
 from .graph import AMBIENT, IN_PROGRESS, Ambient, leaf_node, new_level
-from .primitive import DuckArray
+from .primitive import DuckArray, cast
 from .tensor import ARRAYS, Tensor, constant, refresh, snapshot
 from .views import View
 
@@ -150,7 +150,7 @@ def vjp(f: Callable, *primals: Any, has_aux: bool = False) -> tuple:
                 what = f"a cotangent has the shape of {name}'s value"
                 raise ValueError(message(what, expected=_shape(value), got=_shape(g)))
             if node is not None and node.level == level:
-                g = _cast(g, node.dtype)
+                g = cast(g if isinstance(g, ARRAYS) else np.asarray(g)[()], node.dtype)
                 seeds[node] = seeds[node] + g if node in seeds else g
         gradients = sweep(seeds, True, Watch(selected=True))
         found = [gradients.pop(x._node, None) for x in inputs]
@@ -168,13 +168,6 @@ def _pair(found, name):
         return found
     got = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
     raise TypeError(message(f"{name} has aux", expected="a pair (value, aux)", got=got))
-
-
-def _cast(g, dtype):
-    g = g if isinstance(g, (np.ndarray, np.generic, DuckArray)) else np.asarray(g)[()]
-    if g.dtype == dtype:
-        return g
-    return (np.real(g) if g.dtype.kind == "c" and dtype.kind != "c" else g).astype(dtype)
 
 
 def _result(found, primal):

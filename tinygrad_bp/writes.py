@@ -7,6 +7,8 @@ there: then the family moves to a copy first. Views of the root become stale and
 Read `writers.py` next.
 """
 
+import operator
+
 import numpy as np
 
 from . import common_memory
@@ -14,7 +16,7 @@ from .errors import message, outline
 from .graph import upstairs
 from .methods import constant, constants, records
 from .ops.indexing import put
-from .primitive import REGISTRY, DuckArray
+from .primitive import REGISTRY, DuckArray, array_of
 from .tensor import Tensor, record, refresh
 from .views import STALE, leased, move_views, root_of, views_of
 
@@ -53,7 +55,7 @@ def _copy_of(a):
 @upstairs
 def assign(target, index, value):
     """target[index] = value."""
-    index, value = constants(index), _one_array(value)
+    index, value = constants(index), array_of(value) if isinstance(value, (list, tuple)) else value
     if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
         if root_of(target) is not target or views_of(target):
             raise TypeError(
@@ -67,7 +69,10 @@ def assign(target, index, value):
         target._data[index] = constant(value)
         return
     common_memory.check(root, recorded)
-    if root is not target:
+    step = target._alias.steps[0] if root is not target and len(target._alias.steps) == 1 else None
+    if index is ... and step is not None and step.op is REGISTRY[operator.getitem]:
+        (index,) = step.after  # as in t[i] += v
+    elif root is not target:
         places = _places(target, root)[index]
         if root.dtype.kind == "c" != target.dtype.kind:
             value = _whole(target, root, places, value)
@@ -111,7 +116,7 @@ def store(target, result, fresh=False):
 
     `fresh` says that nobody else has the result, so that its memory may be taken over.
     """
-    result = _one_array(result)
+    result = array_of(result) if isinstance(result, (list, tuple)) else result
     root, recorded = _check(target, result)
     result = stretched(result, target.shape)
     dtype = np.result_type(constant(result))
@@ -198,15 +203,6 @@ def _refuses(t):
     """Is it a leaf that is being differentiated?"""
     node = t._node
     return node is not None and node is not STALE and node.op is None and (node.level > 0 or records(t))
-
-
-def _one_array(value):
-    """A list of Tensors cannot be written as one value; everything else can."""
-    if isinstance(value, (list, tuple)):
-        if any(isinstance(part, Tensor) and records(part) for part in value):
-            return np.stack([part if isinstance(part, Tensor) else np.asarray(part) for part in value])
-        return np.asarray(constants(value))
-    return value
 
 
 def unshare(t):

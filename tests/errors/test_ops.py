@@ -369,3 +369,35 @@ def test_notes_on_large_arrays_are_short():
     with pytest.raises(ValueError, match="broadcast") as caught:
         operator.add(leaf(np.ones((300, 40))), np.ones((400, 30)))
     assert len(caught.value.__notes__[0]) < 250
+
+
+PLANE = np.ones((3, 4))
+INVALID = {
+    "tensorsolve": lambda a: np.linalg.tensorsolve(a, np.ones((2, 2))),
+    "tensorinv": lambda a: np.linalg.tensorinv(a, ind=0),
+    "matrix_power": lambda a: np.linalg.matrix_power(a, 2),
+    "polyfit": lambda a: np.polyfit(a[0], a[1, :2], 1),
+    "polyfit, weights": lambda a: np.polyfit(a[0], a[1], 1, w=a[0, :2]),
+    "roots": lambda a: np.roots(a),
+    "vander": lambda a: np.vander(a),
+    "interp": lambda a: np.interp(a[0], [], []),
+    "cov, weights": lambda a: np.cov(a, aweights=[1.0, 2.0]),
+    "average": lambda a: np.average(a, weights=[1.0, 2.0]),
+    "gradient": lambda a: np.gradient(a[:1]),
+    "gradient, second order": lambda a: np.gradient(a[:2], axis=0, edge_order=2),
+    "diff, order": lambda a: np.diff(a, n=-1),
+    "diff, axis": lambda a: np.diff(a, axis=5),
+    "delete": lambda a: np.delete(a, 9, axis=1),
+    "pad": lambda a: np.pad(a, -1),
+    "accumulate": lambda a: np.hypot.accumulate(a, axis=9),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_call_of_a_composite_raises_numpys_error(name):
+    with pytest.raises(Exception) as numpys:
+        INVALID[name](PLANE)
+    with pytest.raises(type(numpys.value)) as ours:
+        INVALID[name](leaf(PLANE))
+    assert str(ours.value) == str(numpys.value)
+    assert ours.value.__suppress_context__ or ours.value.__context__ is None

@@ -124,6 +124,12 @@ def first_of(f):
     return call
 
 
+def fit(*args, **keywords):
+    """np.polyfit's arrays: without the rank, and where singular values are cut off."""
+    found = np.polyfit(*args, **keywords)
+    return [*found[:2], *found[3:4]] if isinstance(found, tuple) else found
+
+
 def weighed(u, s, vh):
     """What does not depend on phases and bases that LAPACK chooses for the factors of a matrix."""
     k = s.shape[-1]
@@ -336,7 +342,7 @@ def folds_step_by_step():
         [np.fmax, np.fmin, np.logaddexp, np.add, np.multiply, np.maximum, np.minimum], ANY
     )
     domains |= dict.fromkeys([np.float_power, np.true_divide], (0.8, 1.4))
-    domains |= dict.fromkeys([np.remainder, np.fmod], (2.0, 2.9))
+    domains |= dict.fromkeys([np.remainder, np.fmod, np.floor_divide], (2.0, 2.9))
     by_mask = [np.hypot, np.logaddexp2, np.fmax, np.fmin]
     rows = {}
     for f, domain in domains.items():
@@ -575,7 +581,9 @@ OPS: dict[Any, Row] = {
     ),
     np.vander: row(case(A(3)), case(A(3), 2), case(A(2), N=4, increasing=True), case(A(2), 1)),
     np.polyfit: row(
-        case([0, 1, 3, 4], A(4), 1), case(A(4), A(4), 2), case(A(5), A(5, 2), 2), case(A(4), A(4), 1, None, False, PLUSES(4)), case(A(4), A(4), 0), half=False, **REAL,
+        case([0, 1, 3, 4], A(4), 1), case(A(4), A(4), 2), case(A(5), A(5, 2), 2), case(A(4), A(4), 1, None, False, PLUSES(4)), case(A(4), A(4), 0),
+        case(A(5), A(5), 1, full=True), case(A(5), A(5, 2), 1, None, True, PLUSES(5)), case(A(5), A(5), 1, cov=True), case(A(5), A(5, 2), 2, cov=True),
+        case(A(5), A(5), 1, None, False, PLUSES(5), "unscaled"), case(A(5), A(5, 2), 1, cov="unscaled"), call=fit, half=False, **REAL,
     ),
     **dict.fromkeys([np.cumsum, np.cumprod, np.nancumsum, np.nancumprod], row(
         case(A(2, 3)), case(A(2, 3), 0), case(A(2, 3, 2), axis=-2), case(A(5), -1), case(A()), case(A(), 0), case(A(0)), case(A(0, 2), 0),
@@ -1026,7 +1034,7 @@ OPS: dict[Any, Row] = {
 }  # fmt: skip
 
 BITS, LOGIC = np.array([[4, 1, 3], [5, 7, 2]]), np.array([[True, False, True], [False, True, True]])
-REALS = (np.floor_divide, np.logical_and, np.logical_or, np.logical_xor)
+REALS = (np.logical_and, np.logical_or, np.logical_xor)
 
 
 def folds():

@@ -149,7 +149,8 @@ def test_methods_of_ufuncs(name, method):
     elif kind in ("differentiable", "composite") and method != "at":
         operand = np.array([1, 2, 0]) if f is np.ldexp else X[0]
         y = call(operand) if method == "outer" else call(*args)
-        assert all(part.requires_grad for part in tree.leaves(y)) == (f is not np.sign)
+        constant = f is np.sign or (name, method) == ("floor_divide", "reduce")  # of more than one element
+        assert all(part.requires_grad for part in tree.leaves(y)) != constant
     elif kind == "non-differentiable" and method in OF_UFUNCS:
         assert type(REGISTRY[getattr(f, method)]) is Nondifferentiable
         assert getattr(f, method) in CONSTANT

@@ -42,6 +42,56 @@ def test_a_list_is_the_array_that_numpy_makes_of_it(f):
         np.testing.assert_array_equal(share, expected_share)
 
 
+LISTS_OF_TENSORS = {
+    "operator": lambda x, p: x * p,
+    "reflected": lambda x, p: p - x,
+    "matmul": lambda x, p: x @ [p, [1, p[0]]],
+    "clip": lambda x, p: np.clip(x, p, 9.0),
+    "where": lambda x, p: np.where([True, False], p, x),
+    "quantile": lambda x, p: np.quantile(x * 3.0, [0.1 * q for q in p]),
+    "percentile": lambda x, p: np.percentile(x, q=p, axis=0),
+    "average": lambda x, p: np.average(x, weights=p),
+    "interp": lambda x, p: np.interp(x, [0.0, 3.0], p),
+    "convolve": lambda x, p: np.convolve(x, p),
+    "polyval": lambda x, p: np.polyval(p, x),
+    "compared": lambda x, p: np.maximum(x, [p[1], p[0]]),
+    "append": lambda x, p: np.append(x, [p, [p[0], 1]]),
+    "insert": lambda x, p: np.insert(x, 1, p),
+    "gradient": lambda x, p: np.gradient(x, p),
+    "written": lambda x, p: written(x, p),
+}
+
+
+def written(x, p):
+    t = x * np.ones((2, 1))
+    t[...] = [p, [p[0], 3.0]]
+    return t * x
+
+
+@pytest.mark.parametrize("name", LISTS_OF_TENSORS)
+def test_a_list_of_tensors_beside_a_tensor_is_stacked(name):
+    x, p = np.array([1.3, 2.7]), np.array([1.6, 2.9])
+    of_list = lambda x, p: LISTS_OF_TENSORS[name](x, [p[0], p[1]])
+    assert bp.gradcheck(of_list, x, p, order=2)
+    np.testing.assert_array_equal(bp.vjp(of_list, x, p)[0], of_list(x, p))
+    alone = bp.grad(lambda p: np.sum(of_list(bp.Tensor(x), p) ** 2))(p)  # beside a constant
+    np.testing.assert_allclose(alone, bp.grad(lambda p: np.sum(of_list(x * (0 * p[0] + 1), p) ** 2))(p))
+
+
+def test_where_numpy_asks_no_tensor_a_list_is_an_error_that_says_what_to_do():
+    t = bp.Tensor(1.0, requires_grad=True)
+    with pytest.raises(bp.NotDifferentiable, match=r"records in a list, .*; pass np\.stack of a list"):
+        np.linalg.solve([[t, 0.5], [0.5, t]], t * np.ones(2))  # has one rule for all arguments, for no list
+    for call in (
+        lambda: np.sum([t, t]),
+        lambda: np.sin([t, 1.0]),
+        lambda: np.clip(np.ones(2), [t, t], 2.0),
+        lambda: np.array([[t]]),
+    ):
+        with pytest.raises(TypeError, match=r"np\.stack\(\[t, u\]\) for np\.array\(\[t, u\]\)"):
+            call()
+
+
 def test_lists_beside_operators():
     x = np.array([1.3, 2.7])
     np.testing.assert_allclose(pull_back(lambda t: t ** [2, 3], x)[1], [2 * 1.3, 3 * 2.7**2])
@@ -96,7 +146,7 @@ def test_where_has_no_derivative_by_its_condition():
 
 
 @pytest.mark.parametrize("wide", [np.float64, np.complex128], ids=lambda t: t.__name__)
-def test_astype_returns_the_gradient_in_the_arguments_dtype(wide):
+def test_astype_returns_the_gradient_in_the_arguments_dtype(wide, exact_dtypes):
     x = np.array([1.0, 2.0], np.float32)
     y, pullback = bp.vjp(lambda t: t.astype(wide) * 3.0, x)
     assert y.dtype == wide
@@ -116,6 +166,8 @@ def test_clip_writes_only_where_it_is_told_to():
     t, buffer, target = bp.Tensor([1.0, 5.0], requires_grad=True), np.zeros(2), bp.tensor(np.zeros(2))
     with pytest.raises(TypeError, match="give the array to write to as out="):
         np.clip(t, 0.0, 2.0, buffer)
+    with pytest.raises(bp.NotDifferentiable, match="clip of a Tensor with where=; use"):
+        np.clip(t, 0.0, 2.0, where=np.array([True, False]))
     with pytest.raises(TypeError, match="clip with out= would write"):
         np.clip(t, 0.0, 2.0, out=buffer)
     np.testing.assert_array_equal(buffer, [0.0, 0.0])

@@ -101,8 +101,10 @@ def test_derivatives(f, arrays):
         together = pullback(np.ones_like(y))
         constants = [bp.Tensor(a) for a in arrays]  # NumPy asks the array only, which may be a constant
         for i, x in enumerate(arrays):
-            alone = bp.vjp(lambda x, i=i: f(*constants[:i], x, *constants[i + 1 :]), x)[1]
-            np.testing.assert_allclose(alone(np.ones_like(y))[0], together[i], rtol=1e-12, atol=1e-14)
+            alone = lambda x, i=i: f(*constants[:i], x, *constants[i + 1 :])
+            first = bp.vjp(alone, x)[1](np.ones_like(y))[0]
+            np.testing.assert_allclose(first, together[i], rtol=1e-12, atol=1e-14)
+            assert bp.gradcheck(alone, x, order=2)
 
 
 @functools.partial(each, calls=OF_REAL_PAIRS)

@@ -135,3 +135,22 @@ def test_entropies_whose_quotient_overflows(f, more, dtype):
         np.testing.assert_allclose(found, slope, rtol=4 * float(kind.eps))
     assert np.isnan(bp.grad(f)(dtype(0), dtype(0)))
     assert bp.gradcheck(f, np.array([0.5, 2.0]), np.array([0.7, 0.1]), order=2)
+
+
+@pytest.mark.parametrize("name", ["gamma", "erf", "gammaincc", "betaln", "gammasgn"])
+def test_where_masks_what_it_names(name):
+    """SciPy's own loops write elsewhere under a mask: https://github.com/scipy/scipy/pull/25127."""
+    f = getattr(special, name)
+    x, mask = np.arange(1.0, 13.0).reshape(3, 4) / 5, np.eye(3, 4, dtype=bool)
+    args = (x, x[::-1] + 1.0)[: f.nin]
+    leaves = [bp.Tensor(a, requires_grad=True) for a in args]
+    for out in (bp.zeros((3, 4)), bp.Tensor(x, requires_grad=True) * 2.0):
+        expected = np.where(mask, f(*args), out.data)
+        f(*leaves, out=out, where=mask)
+        np.testing.assert_array_equal(out.data, expected)
+    masked = lambda *args: f(*args, where=mask)
+    np.testing.assert_array_equal(
+        getattr(masked(*leaves), "data", masked(*leaves)), np.where(mask, f(*args), 0.0)
+    )
+    if name != "gammasgn":
+        assert bp.gradcheck(masked, *args)

@@ -185,8 +185,19 @@ def test_a_fit_gives_back_a_polynomial():
     x, c = np.array([-1.0, 0.5, 1.0, 2.0]), np.array([0.5, -1.0, 2.0])
     matrix = bp.jacobian(lambda c: np.polyfit(x, np.polyval(c, x), 2))(c)
     np.testing.assert_allclose(matrix, np.eye(3), atol=1e-12)
-    with pytest.raises(bp.NotDifferentiable, match="full=True"):
-        np.polyfit(x, leaf(x), 1, full=True)
+
+
+def test_a_full_fit_and_its_covariance_are_numpys():
+    """Singular values and residuals differentiate; the rank and the cut-off are plain numbers."""
+    x, y = np.ravel(X), leaf(np.cos(np.ravel(X)))
+    fit = np.polyfit(x, y, 1, full=True)
+    for found, expected in zip(fit, np.polyfit(x, y.data, 1, full=True)):
+        np.testing.assert_array_equal(found.data if type(found) is bp.Tensor else found, expected)
+    assert [type(part) is bp.Tensor for part in fit] == [True, True, False, True, False]
+    np.polyfit(x, y, 1, cov=True)[1][0, 0].backward()
+    x = x - np.mean(x)
+    residuals = y.data - np.mean(y.data) - x * (x @ y.data) / (x @ x)
+    np.testing.assert_allclose(y.grad, 2 * residuals / (x.size - 2) / (x @ x), rtol=1e-12)  # of s²/Σ(x − x̄)²
 
 
 def test_roots_and_coefficients_are_inverse():

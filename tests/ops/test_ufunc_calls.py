@@ -42,6 +42,25 @@ def test_where_with_out_keeps_what_stood_there():
     np.testing.assert_array_equal(gradient, [0.0, -0.25])
 
 
+@pytest.mark.parametrize("f", [np.rint, np.sign, np.spacing], ids=lambda f: f.__name__)
+def test_where_with_out_keeps_what_stood_there_beside_locally_constant_values(f):
+    x = leaf(X)
+    out = x * 2.0
+    f(x, out=out, where=MASK)
+    np.testing.assert_array_equal(out.data, np.where(MASK, f(X), 2 * X))
+    np.sum(out).backward()
+    np.testing.assert_array_equal(x.grad, np.where(MASK, 0.0, 2.0))
+
+
+def test_a_fold_of_locally_constant_values_hands_on_its_first_element():
+    x, f = np.array([2.5, 2.2, 2.9]), np.floor_divide
+    np.testing.assert_array_equal(bp.jacobian(f.accumulate)(x), np.diag([1.0, 0.0, 0.0]))
+    np.testing.assert_array_equal(
+        bp.jacobian(lambda x: f.reduceat(x, [0, 1, 0]))(x), np.eye(3)[[0, 1, 1]] * [[1], [1], [0]]
+    )
+    assert bp.grad(f.reduce)(x[:1]) == 1.0
+
+
 def test_where_broadcasts():
     assert bp.gradcheck(lambda x: np.sin(x, where=MASK), X[0])
     assert bp.gradcheck(lambda x, y: np.multiply(x, y, where=[[True], [False]]), X, X[0], order=2)

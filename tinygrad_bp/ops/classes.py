@@ -111,7 +111,7 @@ for _name, _ufunc in ufuncs().items():
         _fold = getattr(_ufunc, _method)
         if _fold in REGISTRY or _method in NAMED.get(_ufunc, ()):
             continue
-        if type(REGISTRY[_ufunc]) is Nondifferentiable:
+        if type(REGISTRY[_ufunc]) is Nondifferentiable and "dd->d" not in _ufunc.types:
             nondifferentiable(_fold)
         elif type(REGISTRY[_ufunc]) is Refused or _ufunc in UNFOLDED:
             refused(_fold, f"call np.{_name} in a loop, or use functools.reduce and itertools.accumulate")

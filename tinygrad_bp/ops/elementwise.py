@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..errors import message
+from ..errors import NotDifferentiable, message
 from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -294,8 +294,12 @@ defvjp(between, lambda g, _y, a, low, high: g * (_below(low, a) * _below(a, high
 # fmt: on
 
 
-def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None, **others):
     """`between`, in all of NumPy's spellings."""
+    for name in others:
+        raise NotDifferentiable(
+            message(f"clip of a Tensor with {name}=", do="use np.where or astype on the result")
+        )
     if out is not None:
         raise TypeError(message("clip was given a fourth argument", do="give the array to write to as out="))
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)

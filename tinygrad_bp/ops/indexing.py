@@ -84,6 +84,7 @@ defvjp(
     lambda g, _y, _a, _value, index: erase(g, index),
     lambda g, _y, _a, _value, index: g[index],
     selects=True,
+    erases=lambda g, _a, _value, index: operator.setitem(g, index, 0),
 )
 defvjp(put_sum, lambda g, _y, _a, _value, index: g, lambda g, _y, _a, _value, index: g[index])
 defvjp(erase, lambda g, _y, _a, index: erase(g, index), selects=True)

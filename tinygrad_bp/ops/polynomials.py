@@ -6,9 +6,8 @@ have rules, roots as eigenvalues, fits as least squares. Read `shaping.py` next.
 
 import numpy as np
 
-from ..errors import NotDifferentiable, message
-from ..primitive import composite, defvjp
-from .statistics import array_of, widened
+from ..primitive import array_of, composite, defvjp
+from .statistics import widened
 
 
 def _row(x):
@@ -138,18 +137,24 @@ def _vander(x, N=None, increasing=False):
 
 
 def _polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
-    """The least-squares solution of V c = y, V scaled to columns of length 1."""
-    if full or cov:
-        what = "polyfit with full=True or cov=True cannot be differentiated"
-        raise NotDifferentiable(message(what, do="leave them out"))
+    """The least-squares solution of V c = y, V scaled to columns of length 1.
+
+    Its covariance is (VᵀV)⁻¹ times that of y: |y − V c|²/(n − m), or 1.
+    """
     x, y = array_of(x) + 0.0, array_of(y) + 0.0
     matrix = _vander(x, int(deg) + 1)
     if w is not None:
         w = array_of(w) + 0.0
         matrix, y = matrix * w[:, None], y * (w if y.ndim == 1 else w[:, None])
     scale = np.sqrt(np.sum(matrix * matrix, axis=0))
-    c = np.linalg.lstsq(matrix / scale, y, len(x) * np.finfo(x.dtype).eps if rcond is None else rcond)[0]
-    return (c.T / scale).T
+    rcond, matrix = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond, matrix / scale
+    c, residuals, rank, s = np.linalg.lstsq(matrix, y, rcond)
+    c = (c.T / scale).T
+    if full or not cov:
+        return (c, residuals, rank, s, rcond) if full else c
+    covariance = np.linalg.inv(matrix.T @ matrix) / np.outer(scale, scale)
+    factor = 1.0 if cov == "unscaled" else residuals / (len(x) - matrix.shape[1])
+    return c, (covariance if y.ndim == 1 else covariance[:, :, None]) * factor
 
 
 composite(np.polyval, _polyval)

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import NotDifferentiable, message
-from ..primitive import composite, defvjp, nondifferentiable, primitive, refused
+from ..primitive import array_of, cast, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import flat, scatter
-from .statistics import array_of
 
 
 def _back(g, _y, _a, shape=None, newshape=None, axis=None, order="C", copy=None):
@@ -184,7 +183,7 @@ def _joined(part, levels, ndim):
 
 def _insert(arr, obj, values, axis=None):
     """The same insertion among places tells which element of arr, or of values, stands where."""
-    arr, axis = flat(arr, axis)
+    (arr, axis), values = flat(array_of(arr), axis), array_of(values)
     n = arr.size
     ours, theirs = np.arange(n), n + np.arange(np.size(values))
     places = np.insert(np.reshape(ours, arr.shape), obj, np.reshape(theirs, np.shape(values)), axis)
@@ -320,7 +319,7 @@ defvjp(overlapped,       lambda g, _y, _g, shape, window_shape, axis: sliding_wi
 defvjp(diagonal_of,      lambda g, _y, _d, shape, offset=0, axis1=0, axis2=1:
                              np.diagonal(g, offset, axis1, axis2))
 defvjp(np.copy,          lambda g, _y, _a, order="K": g)
-defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: g)
+defvjp(np.ndarray.astype, lambda g, _y, _x, dtype=None: cast(g, _x.dtype))
 defvjp(np.rollaxis,      _rollaxis_back, view=True)
 defvjp(np.flip,          lambda g, _y, _m, axis=None: np.flip(g, axis), view=True)
 defvjp(np.fliplr,        lambda g, _y, _m: np.fliplr(g), view=True)
@@ -343,7 +342,7 @@ defvjp(np.hstack,        _unhstack, sequence=0)
 defvjp(np.dstack,        _cut_along(2), sequence=0)
 defvjp(np.column_stack,  lambda g, _y, _arrays: _cut_along(1)(g, _y, _arrays), sequence=0)
 
-composite(np.append,     lambda arr, values, axis=None: np.concatenate((arr, values), axis))
+composite(np.append,     lambda arr, values, axis=None: np.concatenate([array_of(arr), array_of(values)], axis))
 composite(np.block,      _block)
 composite(np.insert,     _insert)
 

@@ -7,22 +7,15 @@ has the slope of the segment to the right at a knot. Read `polynomials.py` next.
 
 import numpy as np
 
-from ..errors import message
-from ..primitive import DuckArray, composite, defvjp, nondifferentiable, primitive, refused
+from ..primitive import array_of, cast, composite, defvjp, nondifferentiable, primitive, refused
 from .indexing import scatter
 from .reduction import _axes, of_one
-
-
-def array_of(x):
-    """x, which may be a list or a number, as an array."""
-    return x if isinstance(x, (np.ndarray, DuckArray)) else np.asarray(x)
 
 
 def widened(x, dtype=np.float64):
     """x in the dtype in which NumPy computes it together with `dtype`."""
     x = array_of(x)
-    wide = np.result_type(x.dtype, dtype)
-    return x if x.dtype == wide else x.astype(wide)
+    return cast(x, np.result_type(x.dtype, dtype))
 
 
 # ---- quantiles -------------------------------------------------------------------------------------------
@@ -88,7 +81,7 @@ def _of_q(fraction=lambda q, a: q, leave_nan=False):
 
     def f(a, q, axis=None, method="linear", keepdims=False, weights=None):
         a = widened(a, np.float16)
-        q, axes = fraction(q, a), sorted(_axes(a, axis))
+        q, axes = fraction(array_of(q), a), sorted(_axes(a, axis))
         places, _, law = order_statistics(a, q, axis, method, weights, leave_nan)
         (offset, rise), (low, high) = law.astype(np.finfo(a.dtype).dtype), np.ravel(a)[places]
         y = low + (high - low) * (offset + rise * q[..., None])
@@ -205,6 +198,8 @@ def _with(shape, axis, length=1):
 
 def _diff(a, n=1, axis=-1, prepend=np._NoValue, append=np._NoValue):
     a = array_of(a)
+    if n < 0 or not -a.ndim <= axis < a.ndim:
+        return np.diff(np.empty(a.shape), n, axis)  # which raises NumPy's error
     parts = [array_of(x) for x in (prepend, a, append) if x is not np._NoValue]
     if len(parts) > 1:
         parts = [x if x.ndim else np.broadcast_to(x, _with(a.shape, axis)) for x in parts]
@@ -257,13 +252,9 @@ def _slopes(f, h, edge_order):
     if np.ndim(h) == 0:
         slopes = unit_slopes(f, edge_order)
         return slopes if type(h) is float and h == 1 else slopes / h
-    if len(f) <= edge_order:
-        raise ValueError(
-            message("an axis is too short for a gradient", expected=f"{edge_order + 1} elements", got=len(f))
-        )
     h = difference(h)
     dtype = f.dtype if h.dtype.kind == "c" else np.finfo(f.dtype).dtype
-    h = np.reshape(h if h.dtype == dtype else h.astype(dtype), (-1,) + (1,) * (f.ndim - 1))
+    h = np.reshape(cast(h, dtype), (-1,) + (1,) * (f.ndim - 1))
     s = difference(f, axis=0) / h
     inner = (h[1:] * s[:-1] + h[:-1] * s[1:]) / (h[1:] + h[:-1])
     first, last = s[:1], s[-1:]
@@ -276,7 +267,7 @@ def _slopes(f, h, edge_order):
 def _gradient(f, *varargs, axis=None, edge_order=1):
     f = widened(f, np.float16)
     axes = range(f.ndim) if axis is None else [i % f.ndim for i in np.ravel(axis).tolist()]
-    steps = [x if np.ndim(x) == 0 else array_of(x) for x in varargs or (1.0,)]
+    steps = [x if isinstance(x, (int, float)) else array_of(x) for x in varargs or (1.0,)]
     steps = steps * len(axes) if len(steps) == 1 and np.ndim(steps[0]) == 0 else steps
     slopes = [np.moveaxis(_slopes(np.moveaxis(f, i, 0), h, edge_order), 0, i) for i, h in zip(axes, steps)]
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
