@@ -17,7 +17,7 @@ LISTS = (list, tuple)
 _LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
 
 
-def without_lists(op, args):
+def as_arrays(op, args):
     """Lists as the arrays that NumPy makes of them, Tensors and all, where a derivative is declared; elsewhere constants."""
     if _LISTS.isdisjoint(map(type, args)):
         return args
@@ -58,3 +58,21 @@ def outline_of(v, op):
     if isinstance(v, (np.ndarray, DuckArray)):
         return Outline(v.shape, v.dtype)
     return v if op.sequence is None else Outline(np.shape(v), None)
+
+
+def bare(y):
+    """A constant Tensor's array; anything else as it is."""
+    return y._data if isinstance(y, ArrayMethods) and y._node is None else y
+
+
+def result_of(y, op, level, several=True):
+    """What a forward returned, checked: a Python number becomes NumPy's, and nothing records unseen."""
+    if isinstance(y, ArrayMethods) and y._node is not None and y._node.level >= level:
+        what, do = "used a Tensor that records without being given it", "pass it as an argument"
+    elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
+        what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
+    elif not isinstance(y, RESULTS):
+        what, do = f"returned a {type(y).__name__}, no ndarray", "use arrays, as a.toarray() of a sparse one"
+    else:
+        return np.asarray(y)[()] if isinstance(y, (float, complex)) else bare(y)
+    raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))

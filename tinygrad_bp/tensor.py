@@ -18,7 +18,7 @@ from .common_memory import note
 from .errors import NotDifferentiable, message, only_numbers, raised_in
 from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
-from .operands import ARRAYS, LISTS, RESULTS, outline_of, plain, stand_in, undifferentiated, without_lists
+from .operands import ARRAYS, LISTS, as_arrays, bare, outline_of, plain, result_of, stand_in, undifferentiated
 from .primitive import REGISTRY, Composite, DuckArray, Op
 from .views import STALE, Step, adopt, bare_step, registry, shares
 
@@ -39,7 +39,7 @@ def record(op, args, kwargs, forward=None):
         if f := stand_in(op, kwargs):
             return UPSTAIRS["record_composite"](Composite(forward, f), args, kwargs)
         kwargs = {k: v if plain(v) else undifferentiated(op, f"{k}=", v) for k, v in kwargs.items()}
-    operands = without_lists(op, args) if op.sequence is None else tuple(args[0])
+    operands = as_arrays(op, args) if op.sequence is None else tuple(args[0])
     level = _youngest(operands)
     if level <= ambient.blocked:
         values = [constant(a) for a in operands]
@@ -52,7 +52,7 @@ def record(op, args, kwargs, forward=None):
         mask |= recorded << i
         parents.append(node if recorded else None)
         values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
-    y = _result(_run(forward, op, values, kwargs, operands), op, level)
+    y = result_of(_run(forward, op, values, kwargs, operands), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
     saved = [snapshot(v) if keep else p or outline_of(v, op) for v, keep, p in zip(values, keeps, parents)]
     several = isinstance(y, (tuple, list))
@@ -119,6 +119,13 @@ def refresh(t):
 _PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
 
 
+def _constant(y):
+    """What a function of arrays gave, as a Tensor that records nothing."""
+    if type(y) in _PLAIN and (y.dtype is _DOUBLE or y.dtype.kind != "O"):
+        return Tensor._of(y, None)
+    return wrap(bare(only_numbers(y)))
+
+
 def _giving(y):
     """A forward that has run already: for results that only `record` knows how to treat."""
     return lambda *_, **__: y
@@ -132,30 +139,12 @@ def _run(forward, op, values, kwargs, operands):
         raise raised_in(error, op, operands, kwargs)  # noqa: B904 (the same error)
 
 
-def bare(y):
-    """A constant Tensor's array; anything else as it is."""
-    return y._data if type(y) is Tensor and y._node is None else y
-
-
-def _result(y, op, level, several=True):
-    """What a forward returned, checked: a Python number becomes NumPy's, and nothing records unseen."""
-    if type(y) is Tensor and y._node is not None and y._node.level >= level:
-        what, do = "used a Tensor that records without being given it", "pass it as an argument"
-    elif isinstance(y, dict) or (isinstance(y, (tuple, list)) and not several):
-        what, do = f"returned a {type(y).__name__} of arrays", "return an array, or a tuple of arrays"
-    elif not isinstance(y, RESULTS):
-        what, do = f"returned a {type(y).__name__}, no ndarray", "use arrays, as a.toarray() of a sparse one"
-    else:
-        return np.asarray(y)[()] if isinstance(y, (float, complex)) else bare(y)
-    raise NotDifferentiable(message(f"the forward function of {op.name} {what}", do=do))
-
-
 def _record_parts(y, whole, operands, ambient):
     """Several outputs: one Node for the op, and one that picks for each output that is a number."""
     _finish(y, whole, operands, ambient)
     picks = []
     for i, part in enumerate(y):
-        part = _result(part, whole.op, whole.level, several=False)
+        part = result_of(part, whole.op, whole.level, several=False)
         if isinstance(part, ARRAYS) and part.dtype.kind in "fc":
             node = Node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
             part = _finish(part, node, (), ambient)
@@ -167,19 +156,20 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     """`record` for one Tensor and keywords that hold none: without the general one's loops."""
     node = x._node
     ambient = _ambient()
-    if node is None or node.level <= ambient.blocked:
-        if op.view or node is STALE:
-            return record(op, (x,), kwargs, forward)
-        return wrap(_run(forward, op, (constant(x),), kwargs, (x,)))
-    a = x._data
+    blocked = node is None or node.level <= ambient.blocked
+    if blocked and (op.view or node is STALE):
+        return record(op, (x,), kwargs, forward)
+    a = constant(x) if blocked else x._data
     try:
         y = forward(a, **kwargs) if kwargs else forward(a)
     except Exception as error:
         raise raised_in(error, op, (x,), kwargs)  # noqa: B904
+    if blocked:
+        return _constant(y)
     if type(y) not in _PLAIN or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
         if type(y) is not Tensor:
             return record(op, (x,), kwargs, _giving(y))
-        y = _result(y, op, node.level)
+        y = result_of(y, op, node.level)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
     new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level)
@@ -208,16 +198,19 @@ def record_binary(op, a, b, forward):
     ambient, lists = _ambient(), type(x) in LISTS or type(y) in LISTS
     if lists or left is STALE or right is STALE or (mask == 3 and left.level != level):
         return record(op, (a, b), {}, forward)
-    if level <= ambient.blocked:
-        return wrap(_run(forward, op, (constant(a), constant(b)), NO_KEYWORDS, (a, b)))
+    blocked = level <= ambient.blocked
+    if blocked and mask:
+        x, y = constant(a), constant(b)
     try:
         z = forward(x, y)
     except Exception as error:
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
+    if blocked:
+        return _constant(z)
     if type(z) not in _PLAIN or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
         if type(z) is not Tensor:
             return record(op, (a, b), {}, _giving(z))
-        z = _result(z, op, level)
+        z = result_of(z, op, level)
     keep_z, (keep_x, keep_y) = op.keeps.get(mask) or op.what_to_keep(mask, 2)
     parents = (left, right)
     if op.elementwise or mask == 3:
