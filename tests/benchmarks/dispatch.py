@@ -1,4 +1,4 @@
-"""Dispatch: what a recorded call costs over NumPy's own, and beside HIPS autograd's, for arrays of 10 numbers.
+"""Dispatch: what a call costs over NumPy's own where it records and where not, and beside HIPS autograd's; 10 numbers.
 
 Contenders take turns; the minimum over all rounds is what the work takes when nothing disturbs it. A
 second table: forward and backward through one function, over what HIPS autograd takes, the slowest first.
@@ -71,7 +71,8 @@ def run():
     t, results = bp.Tensor(x, requires_grad=True), {}
     box = autograd and ArrayBox(x, 0, VJPNode.new_root())
     for name, call in CALLS.items():
-        contenders = {"NumPy": (np, x), "ours": (np, t)} | ({"autograd": (anp, box)} if autograd else {})
+        contenders = {"NumPy": (np, x), "ours": (np, t), "a constant": (np, bp.Tensor(x))}
+        contenders |= {"autograd": (anp, box)} if autograd else {}
         least = _least({who: _times(call, *args) for who, args in contenders.items()}, ROUNDS)
         results[name] = {f"{who} adds µs": least[who] - least["NumPy"] for who in least if who != "NumPy"}
         results[name]["NumPy's µs"] = least["NumPy"]
