@@ -13,13 +13,12 @@ from .primitive import DuckArray, Outline, array_of
 
 ARRAYS = (np.ndarray, np.generic, DuckArray)
 RESULTS = (*ARRAYS, tuple, list, int, float, complex, str, type(None))
-LISTS = (list, tuple)
-_LISTS, _INTEGERS = frozenset(LISTS), frozenset([int])
+LISTS, _INTEGERS = frozenset([list, tuple]), frozenset([int])
 
 
 def as_arrays(op, args):
     """Lists as the arrays that NumPy makes of them, Tensors and all, where a derivative is declared; elsewhere constants."""
-    if _LISTS.isdisjoint(map(type, args)):
+    if LISTS.isdisjoint(map(type, args)):
         return args
     declared = [any(op.rules[i : i + 1]) for i in range(len(args))]
     return tuple(

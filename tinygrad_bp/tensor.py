@@ -195,10 +195,12 @@ def record_binary(op, a, b, forward):
     level, mask = (-1, 0) if left is None else (left.level, 1)
     if right is not None:
         level, mask = right.level, mask + 2
-    ambient, lists = _ambient(), type(x) in LISTS or type(y) in LISTS
-    if lists or left is STALE or right is STALE or (mask == 3 and left.level != level):
-        return record(op, (a, b), {}, forward)
+    ambient = _ambient()
     blocked = level <= ambient.blocked
+    if (mask == 3 and left.level != level) or (blocked and (left is STALE or right is STALE)):
+        return record(op, (a, b), {}, forward)
+    if mask != 3 and (type(x) in LISTS or type(y) in LISTS):
+        return record(op, (a, b), {}, forward)
     if blocked and mask:
         x, y = constant(a), constant(b)
     try:
