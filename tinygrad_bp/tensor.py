@@ -116,7 +116,8 @@ def refresh(t):
         extra_of(t._node).name = t._name
 
 
-_PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
+QUICK, _DOUBLE = {np.ndarray, np.float64, np.float32}, np.dtype(np.float64)
+"""Types of results that need no second look; tracers add theirs."""
 
 
 def _giving(y):
@@ -176,7 +177,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
         y = forward(a, **kwargs) if kwargs else forward(a)
     except Exception as error:
         raise raised_in(error, op, (x,), kwargs)  # noqa: B904
-    if type(y) not in _PLAIN or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
+    if type(y) not in QUICK or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
         if type(y) is not Tensor:
             return record(op, (x,), kwargs, _giving(y))
         y = _result(y, op, node.level)
@@ -214,7 +215,7 @@ def record_binary(op, a, b, forward):
         z = forward(x, y)
     except Exception as error:
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
-    if type(z) not in _PLAIN or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
+    if type(z) not in QUICK or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
         if type(z) is not Tensor:
             return record(op, (a, b), {}, _giving(z))
         z = _result(z, op, level)
