@@ -215,7 +215,8 @@ def unbroadcast(share, shape):
     """The sum over all axes along which an array of `shape` was repeated: broadcasting's transpose."""
     lead = share.ndim - len(shape)
     repeated = tuple(i + lead for i, n in enumerate(shape) if n == 1 and share.shape[i + lead] != 1)
-    return np.reshape(np.sum(share, axis=(*range(lead), *repeated)), shape)
+    total = np.sum(share, axis=(*range(lead), *repeated))
+    return total if total.shape == shape else np.reshape(total, shape)
 
 
 def _freed(node):

@@ -3,6 +3,7 @@
 Asked only when somebody looks (`observe`) or something went wrong. Read `errors.py` next.
 """
 
+import functools
 import linecache
 import sys
 from types import FrameType, FunctionType
@@ -16,13 +17,18 @@ def _package(frame):
 
 
 def _is_users(frame):
-    return _package(frame) not in (__package__, "contextlib", *LIBRARIES)
+    return _is_users_module(frame.f_globals.get("__name__") or "")
+
+
+@functools.lru_cache(4096)
+def _is_users_module(name):
+    return name.partition(".")[0] not in (__package__, "contextlib", *LIBRARIES)
 
 
 def users_frame():
     """The innermost frame outside this package and the libraries, or None."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not _is_users(frame):
+    while frame is not None and not _is_users_module(frame.f_globals.get("__name__") or ""):
         frame = frame.f_back
     return frame
 

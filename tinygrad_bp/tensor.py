@@ -116,12 +116,13 @@ def refresh(t):
         extra_of(t._node).name = t._name
 
 
-_PLAIN, _DOUBLE = frozenset({np.ndarray, np.float64, np.float32}), np.dtype(np.float64)
+QUICK, _DOUBLE = {np.ndarray, np.float64, np.float32}, np.dtype(np.float64)
+"""Types of results that need no second look; tracers add theirs."""
 
 
 def _constant(y):
     """What a function of arrays gave, as a Tensor that records nothing."""
-    if type(y) in _PLAIN and (y.dtype is _DOUBLE or y.dtype.kind != "O"):
+    if type(y) in QUICK and (y.dtype is _DOUBLE or y.dtype.kind != "O"):
         return Tensor._of(y, None)
     return wrap(bare(only_numbers(y)))
 
@@ -166,7 +167,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
         raise raised_in(error, op, (x,), kwargs)  # noqa: B904
     if blocked:
         return _constant(y)
-    if type(y) not in _PLAIN or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
+    if type(y) not in QUICK or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
         if type(y) is not Tensor:
             return record(op, (x,), kwargs, _giving(y))
         y = result_of(y, op, node.level)
@@ -209,7 +210,7 @@ def record_binary(op, a, b, forward):
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
     if blocked:
         return _constant(z)
-    if type(z) not in _PLAIN or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
+    if type(z) not in QUICK or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
         if type(z) is not Tensor:
             return record(op, (a, b), {}, _giving(z))
         z = result_of(z, op, level)

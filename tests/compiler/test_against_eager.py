@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tinygrad_bp as bp
+from tests.compiler.steps import training
 from tinygrad_bp.nn import functional as F
 
 COSTS = {
@@ -16,17 +17,6 @@ COSTS = {
     "classes": lambda z, y: F.cross_entropy(z, np.abs(y) / np.sum(np.abs(y), axis=-1, keepdims=True)),
 }
 ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky_relu", "softplus", "linear"]
-
-
-def training_step(net, optimizer, cost):
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = cost(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
 
 
 @st.composite
@@ -63,8 +53,8 @@ def test_twenty_steps_of_any_net(drawn):
     rng = np.random.default_rng(seed)
     net = bp.nn.MLP(sizes, activations, rng=rng, dtype=dtype)
     twin = copy.deepcopy(net)
-    eager = training_step(net, bp.optim.SGD(net.parameters(), **settings), COSTS[cost])
-    compiled = bp.compile(training_step(twin, bp.optim.SGD(twin.parameters(), **settings), COSTS[cost]))
+    eager = training(net, bp.optim.SGD(net.parameters(), **settings), COSTS[cost])
+    compiled = bp.compile(training(twin, bp.optim.SGD(twin.parameters(), **settings), COSTS[cost]))
     tolerance = {"rtol": 1e-10, "atol": 1e-12} if dtype is np.float64 else {"rtol": 2e-3, "atol": 1e-4}
     for _ in range(20):
         x = rng.normal(size=(batch, sizes[0])).astype(dtype)

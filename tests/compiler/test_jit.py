@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tests.compiler.steps import training
 from tinygrad_bp.compiler.jit import TRACES
 from tinygrad_bp.compiler.tracer import Tracer, Untraceable
 from tinygrad_bp.nn import functional as F
@@ -18,17 +19,6 @@ Y = np.linspace(0.1, 0.9, 8).reshape(4, 2)
 
 def leaf(value):
     return bp.Tensor(np.array(value, dtype=float), requires_grad=True)
-
-
-def training(net, optimizer, cost=F.mse_loss):
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = cost(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
 
 
 def a_net(**settings):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tests.compiler.steps import training
 from tinygrad_bp.compiler import passes
 from tinygrad_bp.compiler.codegen import Linker
 from tinygrad_bp.compiler.program import Var, mapped
@@ -36,16 +37,7 @@ def values(program, inputs, state=()):
 
 def a_step(activation="sigmoid", cost=F.quadratic_cost):
     net = bp.nn.MLP([4, 5, 3], activation, rng=0, dtype=np.float64)
-    optimizer = bp.optim.SGD(net.parameters(), lr=0.3)
-
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = cost(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
+    return training(net, bp.optim.SGD(net.parameters(), lr=0.3), cost)
 
 
 STEPS = {
@@ -147,14 +139,7 @@ def test_views_are_taken_once_and_buffers_are_used_again():
 def test_buffers_take_no_more_than_an_eager_step():
     net = bp.nn.MLP([50, 60, 40, 10], "tanh", rng=0)
     optimizer = bp.optim.SGD(net.parameters(), lr=0.1)
-
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = F.mse_loss(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = training(net, optimizer)
     x, y = RNG.normal(size=(300, 50)).astype(np.float32), RNG.normal(size=(300, 10)).astype(np.float32)
     step(x, y)
     optimizer.zero_grad()
@@ -227,21 +212,13 @@ def test_relu_is_a_product_with_the_mask_that_backward_needs():
 
 def test_small_parameters_lie_together_and_one_call_updates_them_all():
     nets = [bp.nn.MLP([4, 5, 3], rng=0, dtype=np.float32) for _ in range(2)]
-    sgds = [bp.optim.SGD(net.parameters(), lr=0.3) for net in nets]
-
-    def train(net, sgd, x, y):
-        sgd.zero_grad()
-        loss = F.quadratic_cost(net(x), y)
-        loss.backward()
-        sgd.step()
-        return loss
-
+    steps = [training(net, bp.optim.SGD(net.parameters(), lr=0.3), F.quadratic_cost) for net in nets]
     x, y = X.astype(np.float32), Y.astype(np.float32)
-    step = bp.compile(lambda x, y: train(nets[1], sgds[1], x, y))
+    step = bp.compile(steps[1])
     for n in range(8):
         if n == 5:  # somebody holds one of them: it stays where it is, and follows
             held = nets[1].layers[0].weight.data = nets[1].layers[0].weight.data.copy()
-        train(nets[0], sgds[0], x, y), step(x, y)
+        steps[0](x, y), step(x, y)
         if n == 4:
             lines = step._last().linked.text.partition("if flags")[2]
             assert lines.count("subtract") == 1

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tests.compiler.steps import training
 from tinygrad_bp.compiler import passes
 from tinygrad_bp.compiler.codegen import Linker
 from tinygrad_bp.compiler.nans import telling
 from tinygrad_bp.compiler.places import is_scatter, lender, turned
 from tinygrad_bp.compiler.trace import Signature, Trace
 from tinygrad_bp.nn import functional as F
-
-from .test_jit import training
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 4)), RNG.uniform(size=(6, 3))

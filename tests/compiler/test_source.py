@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 import tinygrad_bp as bp
-from tests.compiler.test_against_eager import COSTS, training_step, trainings
+from tests.compiler.steps import training
+from tests.compiler.test_against_eager import COSTS, trainings
 from tinygrad_bp.nn import functional as F
 from tinygrad_bp.optim import SGD
 
@@ -213,7 +214,7 @@ def test_any_net_optimizer_and_cost(drawn):
     opt = SGD(net.parameters(), **options)
     x, y = mini_batch(dtype, (sizes[0], sizes[-1]), batch, seed)
     y = np.clip(y, dtype(0.1), dtype(0.9))
-    step = bp.compile(training_step(net, opt, COSTS[cost]))
+    step = bp.compile(training(net, opt, COSTS[cost]))
     for _ in range(4):
         step(x, y)
     text = step.source()
@@ -223,7 +224,7 @@ def test_any_net_optimizer_and_cost(drawn):
     for _ in range(3):
         found = page(x, y, *state)
         assert found.dtype == dtype
-        np.testing.assert_allclose(found, training_step(net, opt, COSTS[cost])(x, y).data, **tolerance)
+        np.testing.assert_allclose(found, training(net, opt, COSTS[cost])(x, y).data, **tolerance)
     for ours, path in zip(state, places(text).values(), strict=True):
         np.testing.assert_allclose(ours, find(path, {"net": net, "optimizer": opt, "opt": opt}), **tolerance)
 

@@ -9,7 +9,6 @@ lies between them is 0 in both. Read `replay.py` next.
 import math
 import sys
 import weakref
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,14 +64,12 @@ _ALONE = sys.getrefcount(_probe._handle)
 def commits_of(program: Program) -> dict[Var, int]:
     """New state -> its place, for values that may be computed right into it, after all else has run."""
     commits: dict[Var, int] = {}
-    made = {call.out: call for call in program.calls if not call.several}
-    used = [v for call in program.calls for v in call.inputs()] + program.results
     for place, v in program.writes:
         old = program.state[place] if isinstance(place, int) else None
-        call = made.get(v)
+        call = program.made.get(v)
         if old is None or call is None or type(call.function) is not np.ufunc or not v.is_array:
             continue
-        alone = used.count(v) == 0 and v not in commits
+        alone = len(program.readers[v]) == 1  # it is written, and that is all
         if alone and call.function.nin and (v.shape, v.dtype) == (old.shape, old.dtype):
             commits[v] = place
     return commits
@@ -85,34 +82,39 @@ def put_off(
 
     So one buffer does for all, and is still in the cache. Also: the call that subtracts -> the product.
     """
-    made = {call.out: call for call in program.calls if not call.several}
-    uses = [v for call in program.calls for v in call.inputs()] + [*program.outputs(), *watched]
+    made = program.made
     size = sum(math.prod(v.shape) * v.dtype.itemsize for v in commits)
     state, late = {id(v) for v in program.state}, dict[Call, Call]()
     for call in (made[v] for v in commits if size > LARGEST):
         source = made.get(call.args[-1]) if type(call.args[-1]) is Var else None
-        if source is not None and is_product(source) and uses.count(source.out) == 1:
+        if (
+            source is not None
+            and is_product(source)
+            and len(program.readers[source.out]) == 1
+            and source.out not in watched
+        ):
             late |= {call: source} if state.isdisjoint(id(seen_by(v, made)) for v in source.inputs()) else {}
     first = [call for call in program.calls if call.out not in commits and call not in late.values()]
     last = sorted(commits, key=lambda v: -math.prod(v.shape))  # the largest needs the largest buffer
     pairs = [(late.get(made[v]), made[v]) for v in last]
-    return replace(program, calls=first + [call for pair in pairs for call in pair if call]), late
+    return program.of(first + [call for pair in pairs for call in pair if call]), late
 
 
-def joint_update(places: Places, calls: dict[Call, np.ndarray]) -> tuple[set[Call], np.ndarray, np.ndarray]:
+def joint_update(
+    places: Places, calls: dict[Call, np.ndarray], uses
+) -> tuple[set[Call], np.ndarray, np.ndarray]:
     """The calls w − d of a whole arena, all w, and all d, for which places are kept; no calls if it is not whole.
 
-    `calls`: those that give new state -> the array of the old.
+    `calls`: those that give new state -> the array of the old. `uses`: Var -> who reads it.
     """
     program = places.program
-    made = {call.out: call for call in program.calls if not call.several}
-    uses = [v for call in program.calls for v in call.inputs()] + program.outputs()
+    made = program.made
     found: dict[Call, np.ndarray] = {}
     for call, w in calls.items():
         d = call.args[-1]
         source = made.get(d) if type(d) is Var else None
         if call.function is np.subtract and places.fixed.get(call.args[0]) is w and id(w.base) in _ARENAS:
-            own = source is not None and (is_elementwise(source) or is_product(source)) and uses.count(d) == 1
+            own = source is not None and (is_elementwise(source) or is_product(source)) and len(uses[d]) == 1
             if own and (d.shape, d.dtype) == (w.shape, w.dtype) and d not in places.turned:
                 found[call] = w
     nothing: tuple = (set(), np.empty(0), np.empty(0))

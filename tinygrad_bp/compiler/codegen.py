@@ -41,7 +41,7 @@ class Linker:
     """Gives every call its line. `flags`: a list that has something in it once an invalid value was computed."""
 
     def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
-        self.live, self.commits = live, commits_of(program)
+        self.live, self.commits, self.uses = live, commits_of(program), program.readers
         self.watched = self._watched(program) if program.looks_for_nan else []
         self.program, self.late = put_off(program, self.commits, self.watched)
         program = self.program
@@ -61,7 +61,7 @@ class Linker:
         self.fresh = self._fresh()
         changes = [call for call in self.program.calls if call.out in self.commits]
         states = {call: self.fixed[self.program.state[self.commits[call.out]]] for call in changes}
-        self.joint, *self.pieces = joint_update(self.places, states)
+        self.joint, *self.pieces = joint_update(self.places, states, self.uses)
         for n, call in enumerate(self.program.calls):
             if call.out not in self.commits and call not in self.late.values():
                 self._call(n, call)
@@ -76,11 +76,11 @@ class Linker:
 
     def _fresh(self):
         """Results that are computed into new arrays, which need not be copied before they are given away."""
-        results, sees = self.program.results, {u for u in self.base.values()}
-        calls = [call for call in self.program.calls if is_elementwise(call) or is_product(call)]
-        own = {c.out for c in calls if c.out.is_array and not c.several and 0 not in c.out.shape}
-        kept = {v for _, v in self.program.writes if type(v) is Var}
-        return {v for v in own - self.places.turned - sees - kept if results.count(v) == 1}
+        made, seen = self.program.made, {*self.places.turned, *self.base.values()}
+        made = {v: made[v] for v in self.program.results if v in made and v.is_array and 0 not in v.shape}
+        kept = {v for _, v in self.program.writes if type(v) is Var} | seen
+        own = [v for v, call in made.items() if is_elementwise(call) or is_product(call)]
+        return {v for v in own if v not in kept and self.program.results.count(v) == 1}
 
     # ---- state -----------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Linker:
         if type(v) is not Var or self.base.get(v, v) not in written or not v.is_array:
             return words
         kept = f"v{len(self.word)}"
-        self.word[Var(0, np.empty(()))] = kept
+        self.word[Var(0, (), v.dtype)] = kept
         self.lines.append(f"{kept} = {words}.copy()")
         return kept
 
@@ -147,20 +147,26 @@ class Linker:
     # ---- one call --------------------------------------------------------------------------------------
 
     def _call(self, n, call):
-        out = call.out
+        plain = call.out.is_array and not call.several and 0 not in call.out.shape
         if is_view(call) and self.places.take_view(call):
             return
+        if plain and is_elementwise(call):
+            self.lines.append(self._into(call, self._destination(n, call, reuse=True)))
+        elif plain and is_product(call):
+            self._product(n, call)
+        else:
+            self._otherwise(n, call, plain)
+        self.places.release(n, call)
+
+    def _otherwise(self, n, call, plain):
+        out = call.out
         arguments = [self._expression(a) for a in call.args]
         number = self._number(call, arguments)
         if number is not None:
             self.word[out] = f"v{len(self.word)}"
             self.lines.append(f"{self.word[out]} = {number}")
-        elif call.several or not out.is_array or 0 in out.shape:
+        elif not plain:
             self._plainly(call, arguments)
-        elif is_elementwise(call):
-            self.lines.append(self._into(call, self._destination(n, call, reuse=True)))
-        elif is_product(call):
-            self._product(n, call)
         elif call.function in REDUCTIONS and set(call.kwargs) <= {"axis", "keepdims"} and len(arguments) == 1:
             self.places.buffer(n, call)
             reduce = self._function(REDUCTIONS[call.function].reduce)
@@ -168,16 +174,13 @@ class Linker:
             self.lines.append(f"{reduce}({arguments[0]}, {axis!r}, None, {self._word(out)}, {bool(keep)})")
         elif is_scatter(call):
             out = self.places.buffer(n, call)
-            self.lines += [
-                f"{self._name('fill', out.fill)}(0)",
-                f"{self._word(call.out)}[{arguments[1]}] = {arguments[0]}",
-            ]
+            self.lines.append(f"{self._name('fill', out.fill)}(0)")
+            self.lines.append(f"{self._word(call.out)}[{arguments[1]}] = {arguments[0]}")
         elif call.function in (np.copy, np.ndarray.astype):
             self.places.buffer(n, call)
             self.lines.append(f"{self._function(np.copyto)}({self._word(out)}, {arguments[0]}, 'unsafe')")
         else:
             self._plainly(call, arguments)
-        self.places.release(n, call)
 
     def _product(self, n, call):
         """left.dot(right, out); the other way round, all three transposed, if that is how they lie in memory."""
@@ -192,9 +195,8 @@ class Linker:
         if len(call.out.shape) == 2 and math.prod(call.out.shape) >= 16384:
             call_of = f"{self._function(np.matmul)}({self._array(left)}, "
         else:  # lighter to call, but fills its result with zeros first
-            call_of = (
-                f"{self._name('dot', left.dot)}(" if type(left) is np.ndarray else f"{self._array(left)}.dot("
-            )
+            known = type(left) is np.ndarray
+            call_of = f"{self._name('dot', left.dot) if known else self._array(left) + '.dot'}("
         self.lines.append(f"{call_of}{self._array(right)}, {words})")
 
     def _destination(self, n, call, reuse=False):

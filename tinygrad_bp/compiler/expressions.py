@@ -17,6 +17,7 @@ BINARY = {np.add: ast.Add, np.subtract: ast.Sub, np.multiply: ast.Mult, np.true_
 COMPARE = {np.less: ast.Lt, np.less_equal: ast.LtE, np.greater: ast.Gt, np.greater_equal: ast.GtE,
            np.equal: ast.Eq, np.not_equal: ast.NotEq}  # fmt: skip
 UNARY = {np.negative: ast.USub, np.invert: ast.Invert}
+USUAL = (("axis", None), ("keepdims", False))
 SPACES = {"np": np, "np.linalg": np.linalg, "np.fft": np.fft}
 
 
@@ -40,9 +41,8 @@ class _Writer:
         """With operators and methods where NumPy has them."""
         f, args, kwargs = call.function, call.args, call.kwargs
         dtypes = {v.dtype for v in call.inputs()}
-        self.dtype = (
-            dtypes.pop() if type(f) is np.ufunc and len(dtypes) == 1 else None
-        )  # numbers are weak then
+        # of a ufunc of one dtype, in which numbers are weak
+        self.dtype = dtypes.pop() if type(f) is np.ufunc and len(dtypes) == 1 else None
         if not kwargs and f in BINARY and len(args) == 2:
             return ast.BinOp(self.value(args[0]), BINARY[f](), self.value(args[1]))
         if f is np.dot and all(type(v) is Var and len(v.shape) == 2 for v in args) and not kwargs:
@@ -69,11 +69,7 @@ class _Writer:
             return self.arguments(method, args[1:], kwargs)
         public = _public_name(f)
         if public is not None:
-            kwargs = {
-                k: v
-                for k, v in kwargs.items()
-                if not ((k == "axis" and v is None) or (k == "keepdims" and not v))
-            }
+            kwargs = {k: v for k, v in kwargs.items() if (k, v) not in USUAL}
             return self.arguments(ast.parse(public, mode="eval").body, args, kwargs)
         traced = self.helpers.traced(call)
         if traced is not None:
@@ -138,11 +134,8 @@ def _literal(x):
         return _array(np.asarray(x))
     if isinstance(x, dict):
         return "{" + ", ".join(f"{k!r}: {_literal(v)}" for k, v in x.items()) + "}"
-    raise TypeError(
-        message(
-            "a compiled step uses what cannot be written down", got=repr(x)[:80], do="pass it as an argument"
-        )
-    )
+    what = "a compiled step uses what cannot be written down"
+    raise TypeError(message(what, got=repr(x)[:80], do="pass it as an argument"))
 
 
 def _array(a):

@@ -67,13 +67,9 @@ class Helpers:
         except (OSError, TypeError, SyntaxError):
             tree = None
         if not isinstance(tree, ast.FunctionDef) or function.__closure__:
-            raise TypeError(
-                message(
-                    f"{getattr(function, '__name__', function)!r} cannot be spelled out in NumPy",
-                    expected="a function of NumPy, or one that a file defines with def, outside of others",
-                    do="define it so",
-                )
-            )
+            what = f"{getattr(function, '__name__', function)!r} cannot be spelled out in NumPy"
+            expected = "a function of NumPy, or one that a file defines with def, outside of others"
+            raise TypeError(message(what, expected=expected, do="define it so"))
         self.known[function] = tree.name
         tree.decorator_list, tree.returns = [], None
         for argument in ast.walk(tree.args):

@@ -106,7 +106,7 @@ class Compiled:
         self.stats["traces"] += 1
         count, before = self._latest.get(key, (0, None))
         try:
-            trace = Trace(self.step, Signature(args, kwargs), self.state, named=before is not None)
+            trace = Trace(self.step, Signature(args, kwargs), self.state, before is not None, before)
         except Untraceable as error:
             self._give_up(key, error)
             self.stats["eager"] += 1
@@ -152,13 +152,9 @@ class Compiled:
             tolerance = 1e3 * np.finfo(eager.dtype).eps if eager.dtype.kind in "fc" else 0
             absolute = tolerance * np.max(np.abs(eager), initial=0)
             if not np.allclose(ours, eager, rtol=tolerance, atol=absolute, equal_nan=True):
-                raise RuntimeError(
-                    message(
-                        f"a replay of {self.__name__} came to another value of {name} than an eager call",
-                        got=f"a deviation of {np.max(np.abs(ours - eager)):.1e}",
-                        do="use fallback=True, and please report the step",
-                    )
-                )
+                what = f"a replay of {self.__name__} came to another value of {name} than an eager call"
+                got, do = f"a deviation of {np.max(np.abs(ours - eager)):.1e}", "please report the step"
+                raise RuntimeError(message(what, got=got, do=f"use fallback=True, and {do}"))
         return found
 
     @property
@@ -191,11 +187,8 @@ class Compiled:
 
     def _last(self):
         if not self._replays:
-            raise RuntimeError(
-                message(
-                    f"{self.__name__} has no program yet", do="call it until two calls agree, at least twice"
-                )
-            )
+            do = "call it until two calls agree, at least twice"
+            raise RuntimeError(message(f"{self.__name__} has no program yet", do=do))
         return next(reversed(self._replays.values()))
 
 
@@ -205,12 +198,9 @@ def _never(args):
 
 
 def _disagreement(name, differs):
-    return message(
-        f"bp.compile saw no two calls of {name} in a row that do the same, among {TRACES}",
-        expected="the same program, with the same constants",
-        got=differs,
-        do="pass what changes as an argument (an array), or use fallback=True",
-    )
+    what = f"bp.compile saw no two calls of {name} in a row that do the same, among {TRACES}"
+    do = "pass what changes as an argument (an array), or use fallback=True"
+    return message(what, expected="the same program, with the same constants", got=differs, do=do)
 
 
 def compile(

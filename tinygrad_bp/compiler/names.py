@@ -13,6 +13,7 @@ import keyword
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,7 @@ class Book:
                     self.z[number] = call.out
             elif number and number not in self.z and len(args) == 2:
                 self.z[number] = call.out
-                given = next((v for v in call.args if self._untransposed(v) not in self.layer), None)
+                given: Any = next((v for v in call.args if self._untransposed(v) not in self.layer), None)
                 if number > 2 and given in self.made and given is not self.z.get(number - 1):
                     self.names.setdefault(given, f"a{number - 1}")
         self.names |= {z: f"z{number}" for number, z in self.z.items()}
@@ -215,13 +216,10 @@ def names_of(program, state, book, cotangents):
     for v in made:
         if v.name is not None:
             wanted.setdefault(v, v.name)
-    given = [*program.inputs, *(v for v, _ in state)]
-    wanted = {
-        v: wanted[v] for v in dict.fromkeys([*given, *made]) if v in wanted
-    }  # what is given comes first
-    maybe = {
-        g: f"d{wanted[v]}" for v, g in cotangents.items() if v in wanted and g in made and g not in wanted
-    }
+    given = [*program.inputs, *(v for v, _ in state)]  # what is given comes first
+    wanted = {v: wanted[v] for v in dict.fromkeys([*given, *made]) if v in wanted}
+    known = [(v, g) for v, g in cotangents.items() if v in wanted and g not in wanted]
+    maybe = {g: f"d{wanted[v]}" for v, g in known if g in made}
     names: dict[Var, str] = {}
     for v, word in (wanted | maybe).items():
         names[v] = unused(identifier(word), set(names.values()))

@@ -4,7 +4,6 @@ Each pass is one function, Program to Program. Read `places.py` next.
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ def scalars(program: Program) -> Program:
     """With Python numbers in ufuncs as arrays of the result's dtype, which NumPy takes twice as quickly."""
 
     def rule(call):
-        if type(call.function) is not np.ufunc or call.function is np.power or not _floats(call):
+        numbers = type(call.function) is np.ufunc and any(map(_is_number, call.args))
+        if not numbers or call.function is np.power or not _floats(call):
             return call
-        args = tuple(np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args)
+        args = tuple([np.asarray(a, call.out.dtype) if _is_number(a) else a for a in call.args])
         return Call(call.function, args, call.kwargs, call.outs)
 
     return rewritten(program, rule)
@@ -34,19 +34,19 @@ def _is_number(x):
 
 def products(program: Program) -> Program:
     """With sums over an axis of a matrix, and sums and means of squares, as products."""
-    made = {call.out: call for call in program.calls if not call.several}
+    made = program.made
 
     def rule(call):
         v: Any = call.args[0] if call.args else None
-        summing = call.function in (np.sum, np.add.reduce, np.mean) and type(v) is Var
-        if not summing or v.dtype.char not in "fd" or v.dtype != call.out.dtype or len(call.args) > 2:
+        real = type(v) is Var and v.dtype.char in "fd" and v.dtype == call.out.dtype
+        if not real or len(call.args) > 2:
             return call
         squares = v in made and made[v].function is np.square and not call.out.is_array
         if squares and len(call.args) == 1 and not call.kwargs:
             return _of_squares(call, made[v].args[0])
         return (_with_ones(call, v) if len(v.shape) == 2 and call.function is not np.mean else None) or call
 
-    return dead_code(rewritten(program, rule))
+    return dead_code(rewritten(program, rule, {np.sum, np.add.reduce, np.mean}))
 
 
 def _of_squares(call, x):
@@ -74,20 +74,19 @@ def _with_ones(call, v):
 
 def relus(program: Program) -> Program:
     """With max(x, 0) as x · (x > 0) if backward asks for that mask anyway: np.maximum is slower than both."""
-    made = {call.out: call for call in program.calls if not call.several}
     wanted = {call.args[0] for call in program.calls if _compares_with_0(call, np.greater)}
     mask: dict[Var, Var] = {}
 
     def rule(call):
         x: Any = call.args[0] if call.args else None
         largest = _compares_with_0(call, np.maximum) and _floats(call)
-        if largest and call.out in wanted and x in made:
-            mask[call.out] = Var(call.out.number, np.broadcast_to(np.True_, x.shape))
+        if largest and call.out in wanted and x in program.made:
+            mask[call.out] = Var(call.out.number, x.shape, np.dtype(bool))
             positive = Call(np.greater, (x, 0), {}, (mask[call.out],))
             return [positive, Call(np.multiply, (x, mask[call.out]), {}, call.outs)], None
         return ([], mask[x]) if _compares_with_0(call, np.greater) and x in mask else call
 
-    return rewritten(program, rule)
+    return rewritten(program, rule, {np.maximum, np.greater}) if wanted else program
 
 
 def _compares_with_0(call, function):
@@ -102,21 +101,21 @@ def scaled(program: Program) -> Program:
     for call in program.calls:
         if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
             call = Call(np.multiply, (call.args[0], 2.0), {}, call.outs)
-        if call.function is np.multiply and not call.kwargs and _floats(call):
+        if call.function is np.multiply and not call.kwargs:
             c, x = _scale(call.args)
-            if x is not None:
+            if x is not None and _floats(call):
                 if x in factor:
                     d, inner = factor[x]
                     c, x = float(c) * float(d), inner
                 factor[call.out] = (c, x)
                 call = Call(np.multiply, (x, float(c)), {}, call.outs)
         calls.append(call)
-    return dead_code(replace(program, calls=calls))
+    return dead_code(program.of(calls)) if factor else program
 
 
 def _floats(call):
     dtype = call.out.dtype
-    return call.out.is_array and dtype.kind == "f" and all(v.dtype is dtype for v in call.inputs())
+    return call.out.is_array and dtype.kind == "f" and all([v.dtype is dtype for v in call.inputs()])
 
 
 def _scale(args):
@@ -132,39 +131,36 @@ def rates(program: Program) -> Program:
     Between the value and the factor stand linear calls only, so the factor is multiplied once, where
     it is smallest: the learning rate into the last layer's δ, say.
     """
-    uses: dict[Var, list[Call]] = {v: [] for v in program.outputs()}
-    for call in program.calls:
-        for v in call.inputs():
-            uses.setdefault(v, []).append(call)
-    barred = set(program.outputs())
-    made = {v: n for n, call in enumerate(program.calls) for v in call.outs}
-    ends = {call: _ends(call) for call in program.calls}
-    while any(ends.values()):
-        factor = _factors(program, uses, barred, ends)
-        both = ([v for v in call.inputs() if v in factor] for call in program.calls)
-        twice = next((found for found in both if len(found) > 1), None)
-        if twice is None:
-            return _with_rates(program, factor, ends)
-        barred.add(max(twice, key=made.__getitem__))  # of two factors of a product one takes it, the older
-    return program
+    ends = {call: _ends(call) for call in program.calls if call.function is np.multiply}
+    return _with_rates(program, _factors(program, ends), ends) if any(ends.values()) else program
 
 
-def _factors(program, uses, barred, ends):
+def _factors(program, ends):
     """Var -> the scalar that all its uses are multiplied by in the end."""
+    made = {call.out: n for n, call in enumerate(program.calls)}
     factor: dict[Var, Any] = {}
-    for call in reversed(program.calls):
-        v = call.out
-        if v in barred or not uses.get(v) or call.several:
+    barred, n = set(program.outputs()), len(program.calls)
+    while n:
+        n -= 1
+        v, uses = program.calls[n].out, program.readers.get(program.calls[n].out)
+        if v in barred or not uses or program.calls[n].several:
             continue
-        found = {_rate(use, v, factor, ends) for use in uses[v]}
-        if len(found) == 1 and None not in found:
-            factor[v] = found.pop()
+        rate = _rate(uses[0], v, factor, ends)
+        if rate is None or any(_rate(use, v, factor, ends) is not rate for use in uses[1:]):
+            continue
+        newer = next((w for use in uses for w in use.inputs() if w in factor), None)
+        if newer is None:
+            factor[v] = rate
+            continue
+        barred.add(newer)  # of two factors of a product one takes it, the older
+        n = made[newer]
+        factor = {w: known for w, known in factor.items() if made[w] > n}
     return factor
 
 
 def _rate(use, v, factor, ends):
     """The scalar that `use` multiplies v by, itself or later; None if there is none."""
-    if v in ends[use]:
+    if use in ends and v in ends[use]:
         return ends[use][v]
     if use.out not in factor or use.inputs().count(v) != 1:
         return None
@@ -173,10 +169,9 @@ def _rate(use, v, factor, ends):
 
 def _ends(call):
     """v -> η of a product η v."""
-    if call.function is not np.multiply or not _floats(call):
-        return {}
     pairs = (call.args, call.args[::-1])
-    return {v: one for v, one in pairs if type(one) is type(v) is Var and one.shape == () and v.shape}
+    found = {v: one for v, one in pairs if type(one) is type(v) is Var and one.shape == () and v.shape}
+    return found if found and not call.kwargs and _floats(call) else {}
 
 
 def _linear(use, v):
@@ -192,7 +187,10 @@ def _with_rates(program, factor, ends):
     new: dict[Var, Any] = {}
     for call in program.calls:
         carried = [v for v in call.inputs() if v in factor]
-        carriers = [v for v in carried if ends[call].get(v) is factor[v]]
+        if not carried and call.out not in factor:
+            calls.append(call.replaced(new) if new else call)
+            continue
+        carriers = [v for v in carried if call in ends and ends[call].get(v) is factor[v]]
         if carriers:  # the factor is in already
             new[call.out] = new.get(carriers[0], carriers[0])
             continue
@@ -202,7 +200,7 @@ def _with_rates(program, factor, ends):
             scaled = new_var(v)
             calls.append(Call(np.multiply, (factor[v], v), {}, (scaled,)))
             new[v] = scaled
-    return dead_code(renamed(replace(program, calls=calls), new))
+    return dead_code(renamed(program.of(calls), new))
 
 
 def masks(program: Program) -> Program:
@@ -211,8 +209,8 @@ def masks(program: Program) -> Program:
 
     def rule(call):
         truth = [v for v in call.inputs() if v.dtype.kind == "b" and v.is_array]
-        product = call.function is np.multiply and len(call.args) == 2 and not call.kwargs
-        if not product or len(truth) != 1 or not call.out.is_array or call.out.dtype.kind != "f":
+        floats_out = call.out.is_array and call.out.dtype.kind == "f"
+        if not floats_out or len(truth) != 1 or len(call.args) != 2 or call.kwargs:
             return call
         (v,) = truth
         if v in floats:
@@ -221,7 +219,7 @@ def masks(program: Program) -> Program:
         converted = Call(np.ndarray.astype, (v,), {"dtype": call.out.dtype}, (floats[v],))
         return [converted, call.replaced(floats)], None
 
-    return rewritten(program, rule)
+    return rewritten(program, rule, {np.multiply})
 
 
 def biases(program: Program) -> Program:
@@ -236,12 +234,12 @@ def biases(program: Program) -> Program:
         product = Call(np.dot, (np.ones((z.shape[0], 1), z.dtype), row), {}, (rows,))
         return [flat, product, Call(np.add, (z, rows), {}, call.outs)], None
 
-    return rewritten(program, rule)
+    return rewritten(program, rule, {np.add})
 
 
 def _matrix_and_row(call):
     """(z, b) of z + b, if b is broadcast over the rows of a small z; else (None, None)."""
-    if call.function is np.add and len(call.inputs()) == 2 and not call.kwargs and _floats(call):
+    if len(call.inputs()) == 2 and not call.kwargs and _floats(call):
         for z, b in (call.args, call.args[::-1]):
             small = len(z.shape) == 2 and z.shape[0] > 1 and 0 < math.prod(z.shape) <= SMALL
             if small and b.shape == z.shape[1:] and b.is_array:
@@ -251,7 +249,7 @@ def _matrix_and_row(call):
 
 def signs(program: Program) -> Program:
     """With −(z + c b), c a constant, as (−c) b − z: the same to the last bit, and a call less."""
-    uses = [v for call in program.calls for v in call.inputs()] + program.outputs()
+    uses = program.readers
     made = {call.out: n for n, call in enumerate(program.calls) if not call.several}
     calls = list(program.calls)
     for n, call in enumerate(calls):
@@ -259,13 +257,13 @@ def signs(program: Program) -> Program:
         if total is None or calls[total].function is not np.add or not _floats(call):
             continue
         z, rows = calls[total].args
-        once = type(rows) is Var and uses.count(rows) == uses.count(call.args[0]) == 1
+        once = type(rows) is Var and len(uses[rows]) == len(uses[call.args[0]]) == 1
         product = made.get(rows, n) if once else n
         if calls[product].function is np.dot and isinstance(calls[product].args[0], np.ndarray):
             c, b = calls[product].args
             calls[product] = Call(np.dot, (-c, b), {}, (rows,))
             calls[n] = Call(np.subtract, (rows, z), {}, call.outs)
-    return dead_code(replace(program, calls=calls))
+    return dead_code(program.of(calls))
 
 
 PASSES = (

@@ -50,9 +50,11 @@ def is_product(call: Call) -> bool:
     """Is it a product of two arrays that BLAS makes, into an array?"""
     if call.function not in (np.matmul, np.dot) or len(call.args) != 2 or not call.out.is_array:
         return False
-    lengths, dtype = (1, 2) if call.function is np.dot else (2,), call.out.dtype
-    arrays = all(type(v) in (Var, np.ndarray) and len(v.shape) in lengths for v in call.args)
-    return arrays and dtype.char in "fdFD" and all(v.dtype == dtype for v in call.args)
+    least, dtype = 1 if call.function is np.dot else 2, call.out.dtype
+    for v in call.args:
+        if type(v) not in (Var, np.ndarray) or not least <= len(v.shape) <= 2 or v.dtype != dtype:
+            return False
+    return dtype.char in "fdFD"
 
 
 def is_scatter(call: Call) -> bool:
@@ -147,7 +149,7 @@ class Places:
             return self.fixed[out]
         if reuse:
             for v in call.inputs():
-                if self._dies(v, n) and self._fits(v, out) and self._only(v, call):
+                if v in self.owner and self._dies(v, n) and self._fits(v, out) and self._only(v, call):
                     self.owner[out] = self.owner.pop(v)
                     self.fixed[out] = self.fixed[v]
                     return self.fixed[out]
@@ -166,8 +168,9 @@ class Places:
 
     def release(self, n, call) -> None:
         """Nobody reads these after the n-th call: their memory is free."""
-        for v in {self.base.get(v, v) for v in (*call.inputs(), *call.outs)}:
-            if self.last.get(v, -1) <= n and v in self.owner:
+        for u in (*call.inputs(), *call.outs):
+            v = self.base.get(u, u)
+            if v in self.owner and self.last.get(v, -1) <= n:
                 self.free.append(self.owner.pop(v))
 
     def _dies(self, v, n):
@@ -176,7 +179,7 @@ class Places:
 
     def _fits(self, v, out):
         array = self.fixed.get(v)
-        if array is None or v not in self.owner or (array.shape, array.dtype) != (out.shape, out.dtype):
+        if array is None or array.shape != out.shape or array.dtype != out.dtype:
             return False
         return array.flags.f_contiguous if out in self.turned else array.flags.c_contiguous
 
@@ -192,17 +195,21 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
     rows. What is elementwise around it goes with it, unless something there is given, or made by what
     writes one way round only.
     """
-    made = {call.out: call for call in program.calls if not call.several}
+    made = program.made
+    products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
+    starts = [*products, *(call.args[0] for call in program.calls if _of_short_rows(call))]
+    if not starts:
+        return set()
     alike: dict[Var, list[Var]] = {}
     for call in program.calls:
-        if is_elementwise(call) and not call.several and len(call.out.shape) == 2:
+        if len(call.out.shape) == 2 and is_elementwise(call) and not call.several:
             around = [v for v in (*call.inputs(), call.out) if v.shape == call.out.shape]
             for v in around:
                 alike.setdefault(v, []).extend(around)
-    products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
+
     free = {v for v, c in made.items() if is_elementwise(c) or is_product(c) or is_scatter(c)}
     found: set[Var] = set()
-    for start in (*products, *(call.args[0] for call in program.calls if _of_short_rows(call))):
+    for start in starts:
         group, new = {start}, [start]
         while new and start not in found:
             fresh = [u for v in new for u in alike.get(v, ()) if u not in group]

@@ -5,8 +5,8 @@ does to its surroundings is said at the end, in `writes`: which place of the sta
 variable. So passes may drop, join and reorder calls by looking at names alone. Read `tracer.py` next.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from sys import getrefcount
 from typing import Any
 
@@ -20,34 +20,30 @@ class Var:
 
     __slots__ = ("dtype", "is_array", "name", "number", "shape")
 
-    def __init__(self, number: int, value: Any):
-        self.number = number
-        self.shape, self.dtype = value.shape, value.dtype
-        self.is_array = isinstance(value, np.ndarray)
+    def __init__(self, number: int, shape: tuple[int, ...], dtype: np.dtype, is_array: bool = True):
+        self.number, self.shape, self.dtype, self.is_array = number, shape, dtype, is_array
         self.name: str | None = None
 
     def __repr__(self):
         return self.name or f"v{self.number}"
 
 
-@dataclass(eq=False, slots=True)
+NO_VIEWS: dict[Var, Any] = {}
+
+
 class Call:
-    """outs = function(*args, **kwargs); `args` hold Vars, constants, and tuples and lists of these."""
+    """outs = function(*args, **kwargs); `args` hold Vars, constants, and tuples and lists of these.
 
-    function: Callable
-    args: tuple
-    kwargs: dict[str, Any]
-    outs: tuple[Var, ...]
-    several: bool = False
-    views: dict[Var, Any] = field(
-        default_factory=dict
-    )  # result -> the argument whose memory it was seen to share
-    _inputs: list[Var] | None = None
+    `out` is the one result, or the first of several. `views`: result -> the argument whose memory it was
+    seen to share.
+    """
 
-    @property
-    def out(self) -> Var:
-        """The one result."""
-        return self.outs[0]
+    __slots__ = ("_inputs", "args", "function", "kwargs", "out", "outs", "several", "views")
+
+    def __init__(self, function, args, kwargs, outs, several=False, views=NO_VIEWS, inputs=None):
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.out: Any = outs[0] if outs else None
+        self.outs, self.several, self.views, self._inputs = outs, several, views, inputs
 
     def inputs(self) -> list[Var]:
         """The Vars among the arguments, in order."""
@@ -65,10 +61,10 @@ class Call:
         """The same call with other arguments."""
         if new.keys().isdisjoint(self.inputs()):
             return self
-        return Call(
-            self.function, mapped(self.args, new.get), mapped(self.kwargs, new.get), self.outs, self.several,
-            {v: new.get(seen, seen) for v, seen in self.views.items()},
-        )  # fmt: skip
+        args = tuple([mapped(a, new.get) for a in self.args])
+        kwargs = mapped(self.kwargs, new.get) if self.kwargs else self.kwargs
+        views = {v: new.get(seen, seen) for v, seen in self.views.items()} if self.views else NO_VIEWS
+        return Call(self.function, args, kwargs, self.outs, self.several, views)
 
     def __repr__(self):
         name = getattr(self.function, "__name__", repr(self.function))
@@ -85,17 +81,37 @@ class Program:
     calls: list[Call] = field(default_factory=list)
     results: list[Var] = field(default_factory=list)
     writes: list[tuple[int, Any]] = field(default_factory=list)
-    count: int = 0
     looks_for_nan: bool = False  # a NaN of the forward pass may have met a zero cotangent
+    count: int = 0  # of Vars
 
     def new(self, value: Any) -> Var:
         """A Var like `value`."""
         self.count += 1
-        return Var(self.count, value)
+        return Var(self.count, value.shape, value.dtype, isinstance(value, np.ndarray))
+
+    def of(self, calls: list[Call]) -> "Program":
+        """The program with other calls."""
+        return Program(self.inputs, self.state, calls, self.results, self.writes, self.looks_for_nan)
 
     def outputs(self) -> list[Var]:
         """What must be computed: results, and what is written to the state."""
         return [v for v in (*self.results, *(v for _, v in self.writes)) if type(v) is Var]
+
+    @cached_property
+    def made(self) -> dict[Var, Call]:
+        """Result -> the call that has it alone."""
+        return {call.out: call for call in self.calls if not call.several}
+
+    @cached_property
+    def readers(self) -> dict[Var, list[Call | None]]:
+        """Var -> the calls that read it, each as often as it does, and a None for each time it is put out."""
+        found: dict[Var, list[Call | None]] = {}
+        for call in self.calls:
+            for v in call.inputs():
+                found.setdefault(v, []).append(call)
+        for v in self.outputs():
+            found.setdefault(v, []).append(None)
+        return found
 
     def __str__(self):
         lines = [f"inputs {self.inputs}, state {self.state}", *map(repr, self.calls)]
@@ -148,29 +164,24 @@ _FRESH = _holders((np.empty(1),))[0]
 
 def difference(a: Program, b: Program) -> str | None:
     """Where two traces of one step differ: a call, or a constant that was not the same; None if they agree."""
-    if len(a.calls) != len(b.calls):
-        n = next((i for i, (x, y) in enumerate(zip(a.calls, b.calls)) if x.function is not y.function), 0)
-        return f"{len(a.calls)} calls, then {len(b.calls)}" + (
-            f"; first at {a.calls[n]!r}" if a.calls else ""
-        )
-    same = {x: y for x, y in zip((*a.inputs, *a.state), (*b.inputs, *b.state))}
+    same: dict[Any, Any] = {x: y for x, y in zip((*a.inputs, *a.state), (*b.inputs, *b.state))}
     for x, y in zip(a.calls, b.calls):
         alike = x.function is y.function and _alike(x.args, y.args, same)
         if not alike or ((x.kwargs or y.kwargs) and not _alike(x.kwargs, y.kwargs, same)):
             return f"{x!r}, then {y!r}"
         same.update(zip(x.outs, y.outs))
-    if not _alike((a.results, a.writes), (b.results, b.writes), same):
-        return "what the step returns or keeps"
-    return None
+    if len(a.calls) != len(b.calls):
+        return f"{len(a.calls)} calls, then {len(b.calls)}"
+    kept = _alike((a.results, a.writes), (b.results, b.writes), same)
+    return None if kept else "what the step returns or keeps"
 
 
 def _alike(x, y, same):
-    if type(x) is Var:
-        return same.get(x) is y
     if type(x) is not type(y):
         return False
     if isinstance(x, (tuple, list)):
-        return len(x) == len(y) and all([_alike(p, q, same) for p, q in zip(x, y)])
+        same_parts = (same.get(p) is q if type(p) is Var else _alike(p, q, same) for p, q in zip(x, y))
+        return len(x) == len(y) and all(same_parts)
     if isinstance(x, dict):
         return list(x) == list(y) and _alike(tuple(x.values()), tuple(y.values()), same)
     if isinstance(x, slice):

@@ -19,7 +19,7 @@ from .codegen import Linker
 from .guards import Questions
 from .passes import optimized
 from .shorter import generators
-from .state import unchanged
+from .state import change
 from .trace import Trace
 
 
@@ -27,8 +27,7 @@ class Replay:
     """A program that two traces agreed on, bound to its state."""
 
     def __init__(self, trace: Trace, passes):
-        self.trace = trace
-        self.count = 0
+        self.trace, self.count, trace.found = trace, 0, None  # what it found was for the next trace
         self.flags: list = []
         self.program = optimized(trace.program, passes)
         self.generators = [rng for call in self.program.calls for rng in generators(call)]
@@ -63,7 +62,8 @@ class Replay:
                 live.append((v, slot))
             del array
         self.quick: Any = None
-        self.linked = Linker(self.program, fixed, [v for v, _ in live], self.flags).link()
+        program = self.program.of(self.program.calls)  # its tables go when it is linked
+        self.linked = Linker(program, fixed, [v for v, _ in live], self.flags).link()
         self.live, self.enter = live, self._entrance()
         self.__dict__.pop("bound", None)
         places = {slot.place: slot for slot in self.trace.written}
@@ -73,7 +73,8 @@ class Replay:
         """enter(run, *arrays) is run(*arrays) where NumPy warns of nothing and notes what is invalid."""
         flags = self.flags  # alone: what errstate calls is out of the cyclic collector's sight
         quiet = np.errstate(all="ignore", invalid="call", call=lambda kind, _: flags.append(kind))
-        if not all(_is_numpy(call.function) for call in self.program.calls):  # it may look at its context
+        functions = {call.function for call in self.program.calls}
+        if not all(map(_is_numpy, functions)):  # it may look at its context
             return quiet(lambda run, *arrays: run(*arrays))
         context = contextvars.Context()
         context.run(quiet.__enter__)  # once for all replays, which is cheaper
@@ -97,15 +98,12 @@ class Replay:
                 return True
         except (LookupError, ValueError):
             return False
-        sizes, plain = self.trace.sizes, self.trace.plain
-        return all(len(owner) == size for owner, size in sizes) and all(unchanged(*known) for known in plain)
+        return not change(self.trace.plain, self.trace.sizes)
 
     def _still_bound(self):
         """`bound`, where a root has views: none of their arrays may be needed by a graph that was kept."""
-        return (
-            all(t._data is d() for t, d in self.tensors) and not any(map(leased, self.roots))
-            and all(slot.get() is array for slot, array in self.owned)
-        )  # fmt: skip
+        there = all(t._data is d() for t, d in self.tensors) and not any(map(leased, self.roots))
+        return there and all(slot.get() is array for slot, array in self.owned)
 
     def __call__(self, arrays):
         """The values of the step's results, or None if only an eager call can be right."""

@@ -3,7 +3,7 @@
 Read `passes.py` next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -19,38 +19,49 @@ def dead_code(program: Program) -> Program:
     """Without calls whose results nobody reads."""
     needed, kept = set(program.outputs()), []
     for call in reversed(program.calls):
-        if not needed.isdisjoint(call.outs):
+        if call.out in needed or (call.several and not needed.isdisjoint(call.outs)):
             needed.update(call.inputs())
             kept.append(call)
-    return replace(program, calls=kept[::-1])
+    return program if len(kept) == len(program.calls) else program.of(kept[::-1])
 
 
-def rewritten(program: Program, rule: Callable) -> Program:
-    """The program with rule(call) in each call's place: a call, or (calls, what its result is from now on)."""
+def rewritten(program: Program, rule: Callable, functions: Collection | None = None) -> Program:
+    """The program with rule(call) in each call's place: a call, or (calls, what its result is from now on).
+
+    `functions`: those whose calls the rule is about; of all by default.
+    """
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
-        found = rule(call.replaced(new) if new else call)
-        more, value = ([found], None) if type(found) is Call else found
-        calls += more
-        if value is not None:
-            new[call.out] = value
-    return renamed(replace(program, calls=calls), new)
+        known = call.replaced(new) if new else call
+        found: Any = rule(known) if functions is None or call.function in functions else known
+        if type(found) is Call:
+            calls.append(found)
+            continue
+        calls += found[0]
+        if found[1] is not None:
+            new[call.out] = found[1]
+    return program if calls == program.calls else renamed(program.of(calls), new)
 
 
 def inlined(program: Program) -> Program:
     """With our own primitives (sigmoid, …) spelled out in NumPy's calls, where they can be."""
 
     def rule(call):
-        ours = isinstance(call.function, Primitive) and not generators(call)
-        return (spelled_out(call) if ours else None) or call
+        ours = type(call.function) is Primitive and not generators(call)
+        found: Any = spelled_out(call) if ours else None
+        if found is None or not found[0] or found[0][-1].out is not found[1]:
+            return found or call
+        *before, last = found[0]
+        return [*before, Call(last.function, last.args, last.kwargs, call.outs)], None
 
     return rewritten(program, rule)
 
 
 def generators(call: Call) -> list:
     """What the call draws random numbers from, others each time."""
-    return [x for x in flat((call.args, call.kwargs)) if isinstance(x, np.random.Generator)]
+    parts = [a for a in (*call.args, *call.kwargs.values()) if type(a) is not Var]
+    return [x for x in flat(parts) if isinstance(x, np.random.Generator)] if parts else parts
 
 
 def spelled_out(call):
@@ -98,14 +109,15 @@ def common(program: Program) -> Program:
     new: dict[Var, Any] = {}
     known: dict[Any, Call] = {}
     for call in program.calls:
-        call = call.replaced(new)
-        key = call.function, _key(call.args), (call.kwargs and _key(call.kwargs)) or None
-        if key in known and not generators(call):
-            new.update(zip(call.outs, known[key].outs))
-        else:
-            known[key] = call
+        call = call.replaced(new) if new else call
+        key: Any = [v if type(v) is Var else _key(v) for v in call.args]
+        key = (call.function, *key, _key(call.kwargs) if call.kwargs else None)
+        same = known.setdefault(key, call)
+        if same is call or generators(call):
             calls.append(call)
-    return renamed(replace(program, calls=calls), new)
+        else:
+            new.update(zip(call.outs, same.outs))
+    return renamed(program.of(calls), new) if new else program
 
 
 def _key(x):
@@ -144,18 +156,18 @@ def transposes(program: Program) -> Program:
 
 def _read_as_made(program, fits, order):
     """With transposed arguments, in this order, for the transposes of a result that is only read so."""
-    uses: dict[Var, list] = {v: [None] for v in program.outputs()}
-    made = {call.out: call for call in program.calls}
-    for call in program.calls:
-        for v in call.inputs():
-            uses.setdefault(v, []).append(call)
+    made, uses = program.made, program.readers
+    read = {call.args[0] for call in program.calls if _is_transpose(call)}
+    only = [v for v in read if v in made and len(v.shape) == 2 and all(map(_is_transpose, uses[v]))]
+    fitting = {made[v] for v in only if fits(made[v], made, uses)}
+    if not fitting:
+        return program
     calls: list[Call] = []
     new: dict[Var, Any] = {}
     for call in program.calls:
-        fitting = all(use is not None and _is_transpose(use) for use in uses.get(call.out, [None]))
-        fitting = fitting and not call.kwargs and len(call.out.shape) == 2 and fits(call, made, uses)
+        fits_here = call in fitting
         call = call.replaced(new)
-        if fitting:
+        if fits_here:
             turned = []
             for v in call.args[::order]:
                 if v in made and _is_transpose(made[v]):
@@ -168,22 +180,23 @@ def _read_as_made(program, fits, order):
             new.update((use.out, result) for use in uses[call.out])
         elif call.out not in new:
             calls.append(call)
-    return renamed(replace(program, calls=calls), new)
+    return dead_code(renamed(program.of(calls), new))
 
 
 def _is_product_of_matrices(call, made, uses):
-    matrices = len(call.args) == 2 and all(type(v) is Var and len(v.shape) == 2 for v in call.args)
-    return call.function in (np.dot, np.matmul) and matrices
+    plain = call.function in (np.dot, np.matmul) and len(call.args) == 2 and not call.kwargs
+    return plain and all(type(v) is Var and len(v.shape) == 2 for v in call.args)
 
 
 def _is_sum_of_products(call, made, uses):
     parts = [made.get(v) for v in call.args if type(v) is Var and len(uses[v]) == 1]
-    known = call.function is np.add and len(parts) == 2 and None not in parts
+    known = call.function is np.add and not call.kwargs and len(parts) == 2 and None not in parts
     return known and all(_is_transpose(p) or _is_product_of_matrices(p, made, uses) for p in parts)
 
 
 def _is_transpose(call):
-    return call.function is np.transpose and len(call.args) == 1 and not call.kwargs
+    plain = call is not None and call.function is np.transpose and len(call.args) == 1
+    return plain and not call.kwargs and type(call.args[0]) is Var
 
 
 def straight(program: Program) -> Program:
@@ -193,26 +206,31 @@ def straight(program: Program) -> Program:
 
     def rule(call):
         x: Any = call.args[0] if call.args else None
-        if _is_transpose(call) and type(x) is Var:
+        if type(call.function) is np.ufunc:
+            return _without_spreading(call, wide)
+        if _is_transpose(call):
             if x in turned:
                 return [], turned[x]
             turned[call.out] = x
         elif call.function is np.reshape and type(x) is Var and x.is_array and x.shape == call.out.shape:
             return [], x
-        elif _only_spreads(call, x):
+        elif call.function in (np.reshape, np.broadcast_to, spread) and _only_spreads(call, x):
             wide[call.out] = wide.get(x, x)
-        elif type(call.function) is np.ufunc and len(call.args) == 2 and call.function.signature is None:
-            full = [type(v) is Var and v not in wide and v.shape == call.out.shape for v in call.args]
-            if any(full):  # NumPy broadcasts the other one by itself
-                args = [
-                    a.flat[0] if type(a) is np.ndarray and a.size and not any(a.strides) else a
-                    for a in call.args
-                ]
-                call = Call(call.function, tuple(args), call.kwargs, call.outs)
-                return call.replaced({v: wide[v] for v in call.inputs() if v in wide})
         return call
 
     return dead_code(rewritten(program, rule))
+
+
+def _without_spreading(call, wide):
+    """A ufunc's call with what is not yet broadcast, where NumPy does it by itself."""
+    args = call.args
+    found = [a for a in args if type(a) is np.ndarray or (type(a) is Var and a in wide)]
+    if not found or len(args) != 2 or call.function.signature is not None:
+        return call
+    if not any(type(v) is Var and v not in wide and v.shape == call.out.shape for v in args):
+        return call
+    args = [a.flat[0] if type(a) is np.ndarray and a.size and not any(a.strides) else a for a in args]
+    return Call(call.function, tuple(args), call.kwargs, call.outs).replaced(wide)
 
 
 def _only_spreads(call, x):
@@ -220,12 +238,10 @@ def _only_spreads(call, x):
     if type(x) is not Var or not x.is_array or len(call.args) > 2:
         return False
     lead = len(call.out.shape) - len(x.shape)
-    longer = call.function is np.reshape and call.out.shape == (1,) * lead + x.shape
-    return longer or call.function in (np.broadcast_to, spread)
+    return call.function is not np.reshape or call.out.shape == (1,) * lead + x.shape
 
 
 def new_var(like, shape=None):
     """A new Var like another, or an array of this shape."""
-    if shape is None and not like.is_array:
-        return Var(like.number, sample(like))
-    return Var(like.number, np.broadcast_to(np.empty((), like.dtype), like.shape if shape is None else shape))
+    shape, is_array = (like.shape, like.is_array) if shape is None else (shape, True)
+    return Var(like.number, shape, like.dtype, is_array)

@@ -96,9 +96,8 @@ class Page:
         self.program, self.names, self.soft = program, names, soft
         self.notes, self.helpers = notes, helpers
         self.nodes: dict[Var, Any] = {}
-        self.sees: dict[Var, set[Var]] = {
-            v: {v} for v in program.state
-        }  # whose memory a Var's expression reads
+        # whose memory a Var's expression reads
+        self.sees: dict[Var, set[Var]] = {v: {v} for v in program.state}
         self.statements: list[tuple] = []  # (call, expression, the state that it reads)
         self.placed: dict[Var, Var] = {}  # new value -> the state that it is written into as it is computed
         for v in (*program.inputs, *program.state):

@@ -10,7 +10,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,10 @@ class Slot:
     owner: Any
     key: Any
     path: str
+    place: tuple = field(init=False)  # the same for two Slots of one place
 
-    @property
-    def place(self) -> tuple:
-        """The same for two Slots of one place."""
-        return self.kind, id(self.owner), self.key
+    def __post_init__(self):
+        self.place = (self.kind, id(self.owner), self.key)
 
     def get(self) -> Any:
         """What stands there now."""
@@ -75,22 +74,52 @@ class Slot:
 
 @dataclass
 class State:
-    """The slots of arrays, those of all else, the containers with their sizes, the places of Tensors."""
+    """What a walk from `roots` has found: slots of arrays, those of all else with their values, containers' sizes.
 
-    arrays: list[Slot]
-    plain: list[Slot]
-    sizes: list[tuple[Any, int]]
-    tensors: list[tuple[Slot, Tensor]]
+    `tensors`: the places of Tensors. `facts`: what else must be as it was for a walk to find the same.
+    """
+
+    roots: list[tuple[Any, str]]
+    arrays: list[Slot] = field(default_factory=list)
+    plain: list[tuple[Slot, Any]] = field(default_factory=list)
+    sizes: list[tuple[Any, int]] = field(default_factory=list)
+    tensors: list[tuple[Slot, Tensor]] = field(default_factory=list)
+    facts: list[tuple[Callable[[], Any], Any]] = field(default_factory=list)
+
+    def stands(self, roots: list[tuple[Any, str]]) -> bool:
+        """Would a walk find the same places?"""
+        if [id(x) for x, _ in roots] != [id(x) for x, _ in self.roots] or change(self.plain, self.sizes):
+            return False
+        try:
+            alike = all([slot.kind in ("data", "grad") or _is_array(slot.get()) for slot in self.arrays])
+        except (LookupError, ValueError):
+            return False
+        return alike and all([ask() == fact for ask, fact in self.facts])
 
 
-def reachable(roots: list[tuple[Any, str]]) -> State:
-    """All that can be reached from `roots`, pairs of an object and what it is called."""
-    return _Walk(roots).state
+def change(plain: list[tuple[Slot, Any]], sizes: list[tuple[Any, int]]) -> str | None:
+    """Which of these values and sizes do not stand as they stood, or None."""
+    for slot, value in plain:
+        if not unchanged(slot, value):
+            return f"{slot.path} was {value!r} before the step and is not after it"
+    for owner, size in sizes:
+        if len(owner) != size:
+            return f"a {type(owner).__name__} of {size} entries has {len(owner)} after the step"
+    return None
+
+
+def reachable(roots: list[tuple[Any, str]], known: State | None = None) -> State:
+    """All that can be reached from `roots`, pairs of an object and what it is called; `known`, if that still stands."""
+    return known if known is not None and known.stands(roots) else _Walk(roots).state
+
+
+def _is_array(x):
+    return type(x) is np.ndarray or (type(x) is not Tensor and isinstance(x, ARRAYS))
 
 
 class _Walk:
     def __init__(self, roots):
-        self.state = State([], [], [], [])
+        self.state = State(roots)
         self.seen: dict[int, Any] = {}
         self.names: set[str] = set()  # that the code looks up
         self.attributes: list[Slot] = []  # of classes
@@ -114,6 +143,8 @@ class _Walk:
         elif isinstance(x, list):
             self.container(x, enumerate(x), path + "[{}]")
         elif isinstance(x, (tuple, set, frozenset)):
+            if isinstance(x, set):
+                self.state.facts.append((lambda: "what is in a set", "is not asked"))
             for i, part in enumerate(x):
                 self.visit(part, f"{path}[{i}]")
         elif isinstance(x, types.FunctionType):
@@ -135,6 +166,7 @@ class _Walk:
         if id(cls) in self.seen or cls is object or not _is_users(cls.__module__):
             return
         self.seen[id(cls)] = cls
+        self.state.facts.append((lambda: len(vars(cls)), len(vars(cls))))
         for key, x in vars(cls).items():
             x = getattr(x, "__func__", getattr(x, "fget", x))  # of static and class methods, and properties
             if isinstance(x, types.FunctionType) and key != "__init__":
@@ -147,6 +179,7 @@ class _Walk:
         if t._node is not None and t._node.op is not None:
             what = f"the step reaches a Tensor that was recorded outside of it: {path}"
             raise Untraceable(message(what, do="compute it inside, or detach() it"))
+        self.state.facts.append((lambda: t._node, t._node))
         self.state.arrays.append(Slot("data", t, None, path))
         if t._node is not None and t._node.grad is not UNRETAINED:
             self.state.arrays.append(Slot("grad", t, None, f"{path}.grad"))
@@ -157,15 +190,17 @@ class _Walk:
             self.place(Slot("item", owner, key, path.format(key)), x)
 
     def place(self, slot, x):
-        if type(x) is np.ndarray or (type(x) is not Tensor and isinstance(x, ARRAYS)):
+        if _is_array(x):
             self.state.arrays.append(slot)
         elif not isinstance(x, types.ModuleType):
-            self.state.plain.append(slot)
+            self.state.plain.append((slot, x))
             if type(x) is Tensor:
                 self.state.tensors.append((slot, x))
             self.visit(x, slot.path)
 
     def function(self, f):
+        if f.__closure__:
+            self.state.facts.append((lambda: len([*_cells(f)]), len([*_cells(f)])))
         if not _is_users(f.__module__):
             for name, cell in _cells(f):  # a transform's: the user's function
                 self.visit(cell.cell_contents, name)
@@ -177,6 +212,8 @@ class _Walk:
         for name in names:
             if name in f.__globals__:
                 self.place(Slot("item", f.__globals__, name, name), f.__globals__[name])
+        missing = [name for name in names if name not in f.__globals__]
+        self.state.facts.append((lambda: f.__globals__.keys().isdisjoint(missing), True))
         self.visit(f.__defaults__, f.__name__)
         self.visit(f.__kwdefaults__, f.__name__)
 
@@ -198,6 +235,7 @@ def _is_users(module):
     return package not in (__package__.partition(".")[0], "numpy") and package not in sys.stdlib_module_names
 
 
+@functools.cache
 def _names(code):
     """The names that the code, and code inside it, looks up."""
     inner = [name for c in code.co_consts if isinstance(c, types.CodeType) for name in _names(c)]

@@ -53,11 +53,8 @@ def _same(call, made):
     elif f not in (np.reshape, np.positive, spread, np.ndarray.astype, np.broadcast_to):
         return None
     out = call.out
-    return (
-        x
-        if type(x) is Var and (x.shape, x.dtype, x.is_array) == (out.shape, out.dtype, out.is_array)
-        else None
-    )
+    alike = type(x) is Var and (x.shape, x.dtype, x.is_array) == (out.shape, out.dtype, out.is_array)
+    return x if alike else None
 
 
 def _simpler(call, made):

@@ -15,8 +15,8 @@ from ..errors import message
 from ..frames import users_frame, where
 from ..methods import like
 from ..primitive import DuckArray, Primitive
-from ..tensor import Tensor
-from .program import Call, Program, Var
+from ..tensor import QUICK, Tensor
+from .program import NO_VIEWS, Call, Program, Var
 
 STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.common_type,
                     np.can_cast, np.min_scalar_type})  # fmt: skip
@@ -24,7 +24,6 @@ STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
 
 
 ATOMS = frozenset({int, float, bool, np.ndarray, np.float32, np.float64, type(None)})
-NO_VIEWS: dict = {}
 
 
 class Untraceable(TypeError):
@@ -98,12 +97,6 @@ class Tracer(DuckArray):
     def conj(self):
         return call(np.conjugate, self)
 
-    def item(self):
-        raise _no_number("number")
-
-    def tolist(self):
-        raise _no_number("list")
-
     def astype(self, dtype, copy=True):
         return call(np.ndarray.astype, self, dtype=np.dtype(dtype))
 
@@ -120,14 +113,10 @@ class Tracer(DuckArray):
         self[...] = value
 
 
-def _no_number(name):
-    do = "return it from the step, and convert it outside"
-    return refuse(f"a traced value that becomes a Python {name}", do)
-
-
-def _number(name):
+def _number(kind):
     def method(self):
-        raise _no_number(name)
+        do = "return it from the step, and convert it outside"
+        raise refuse(f"a traced value that becomes a Python {kind}", do)
 
     return method
 
@@ -141,19 +130,18 @@ def _operators():
               "mod": np.remainder, "floordiv": np.floor_divide, "and": np.bitwise_and, "or": np.bitwise_or,
               "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift}  # fmt: skip
     for name, ufunc in binary.items():
-        setattr(Tracer, f"__{name}__", lambda self, other, f=ufunc: call(f, self, other))
         setattr(Tracer, f"__r{name}__", lambda self, other, f=ufunc: call(f, other, self))
     for name in (*binary, "pow"):
         setattr(Tracer, f"__i{name}__", _in_place)
     compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal,
                "ne": np.not_equal}  # fmt: skip
-    for name, ufunc in compare.items():
+    for name, ufunc in (binary | compare).items():
         setattr(Tracer, f"__{name}__", lambda self, other, f=ufunc: call(f, self, other))
     unary = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
     for name, ufunc in unary.items():
         setattr(Tracer, f"__{name}__", lambda self, f=ufunc: call(f, self))
-    for name in ("float", "int", "complex", "index"):
-        setattr(Tracer, f"__{name}__", _number(name))
+    for name in ("__float__", "__int__", "__complex__", "__index__", "item", "tolist"):
+        setattr(Tracer, name, _number({"item": "number", "tolist": "list"}.get(name, name.strip("_"))))
     functions = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin,
                  np.ravel, np.copy, np.squeeze, np.swapaxes, np.dot, np.clip, np.cumsum, np.repeat, np.take, np.trace,
                  np.diagonal, np.round, np.nonzero, np.argsort)  # fmt: skip
@@ -166,7 +154,11 @@ def call(function, *args, **kwargs):
     parts: list = []
     values, variables = [], []
     for a in args:
-        value, var = (a, a) if type(a) in ATOMS else _split(a, parts)
+        if type(a) is Tracer:
+            parts.append(a)
+            value, var = a.value, a.variable
+        else:
+            value, var = _split(a, parts)
         values.append(value)
         variables.append(var)
     given, keywords = _split(kwargs, parts) if kwargs else (kwargs, kwargs)
@@ -181,25 +173,22 @@ def call(function, *args, **kwargs):
     value = forward(*values, **given)
     if function in STATIC:
         return value
-    inputs = [part.variable for part in parts]
-    if isinstance(value, (tuple, list)):
-        outs = tuple([program.new(part) for part in value])
-        views = {v: seen for part, v in zip(value, outs) if (seen := _seen(part, parts)) is not None}
-        program.calls.append(Call(function, tuple(variables), keywords, outs, True, views, inputs))
-        return like(value, (Tracer(program, part, var) for part, var in zip(value, outs)))
-    if not isinstance(value, (np.ndarray, np.generic)):
+    several = isinstance(value, (tuple, list))
+    if not several and not isinstance(value, (np.ndarray, np.generic)):
         what = f"{_name(function)}, which gives Python {type(value).__name__} of traced values"
         raise refuse(what, "let it be decided outside the step, or use fallback=True")
-    out = program.new(value)
-    seen = _seen(value, parts) if type(value) is np.ndarray else None
-    views = NO_VIEWS if seen is None else {out: seen}
-    program.calls.append(Call(function, tuple(variables), keywords, (out,), False, views, inputs))
-    return Tracer(program, value, out)
+    found = [Tracer(program, part, program.new(part)) for part in (value if several else (value,))]
+    views = NO_VIEWS
+    if type(function) is not np.ufunc:  # whose results are no views
+        views = {y.variable: seen for y in found if (seen := _seen(y.value, parts)) is not None}
+    outs, inputs = tuple([y.variable for y in found]), [x.variable for x in parts]
+    program.calls.append(Call(function, tuple(variables), keywords, outs, several, views, inputs))
+    return like(value, found) if several else found[0]
 
 
 def _seen(value, parts):
     """The Var whose memory the value shares, or None."""
-    if value.base is None and id(value) not in [id(p.value) for p in parts]:
+    if type(value) is not np.ndarray or (value.base is None and all([p.value is not value for p in parts])):
         return None
     arrays = (p for p in parts if type(p.value) is np.ndarray)
     return next((p.variable for p in arrays if np.may_share_memory(value, p.value)), None)
@@ -212,6 +201,8 @@ def _name(function):
 def _split(x, found):
     """x with the values of the Tracers in it, and x with their Vars; `found` gets these, and Tensors."""
     kind = type(x)
+    if kind in ATOMS:
+        return x, x
     if kind is Tracer:
         found.append(x)
         return x.value, x.variable
@@ -230,3 +221,4 @@ def _split(x, found):
 
 
 _operators()
+QUICK.add(Tracer)
