@@ -8,11 +8,13 @@ from . import ours, peers
 from .floor import floor
 from .measure import COMPILED, EAGER, FLOOR, gathered, interleaved, ratios
 from .plain import Plain
+from .tape import Tape
 from .tasks import TASKS
 
 MAKERS = {
     FLOOR: floor,
     "preallocated, plainly": Plain,
+    "a tape that checks nothing": Tape,
     EAGER: ours.Eager,
     COMPILED: ours.Compiled,
     "PyTorch eager": peers.Torch,
