@@ -29,7 +29,8 @@ CLASSES = {
 CREATORS = {
     "makes arrays; of Tensors, use np.stack": """
         array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray asmatrix bmat from_dlpack
-        frombuffer fromfile fromiter fromstring fromregex genfromtxt load loadtxt require full""",
+        frombuffer fromfile fromiter fromstring fromregex genfromtxt load loadtxt require""",
+    "makes arrays; of a Tensor, use np.broadcast_to": "full",
     "makes arrays of numbers": """
         arange bartlett blackman diag_indices empty eye fftfreq fromfunction hamming hanning identity indices kaiser
         mask_indices ones rfftfreq tri tril_indices triu_indices zeros""",
