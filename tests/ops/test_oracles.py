@@ -64,7 +64,7 @@ def test_what_is_no_complex_step_is_none():
         if takes_complex(f) and name(f) in excepted:
             excepted.remove(name(f))
             assert not (found := deviation(f)) or found > 1e-3, name(f)
-    assert not excepted
+    assert set(excepted) <= {"vecmat"}  # which NumPy 2.2 brought
 
 
 def mp_functions(mp):
