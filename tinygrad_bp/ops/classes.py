@@ -27,10 +27,9 @@ CLASSES = {
 }  # fmt: skip
 
 CREATORS = {
-    "makes arrays; of Tensors, use np.stack": """
+    "makes arrays; of Tensors, use np.stack or np.broadcast_to": """
         array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray asmatrix bmat from_dlpack
-        frombuffer fromfile fromiter fromstring fromregex genfromtxt load loadtxt require""",
-    "makes arrays; of a Tensor, use np.broadcast_to": "full",
+        frombuffer fromfile fromiter fromstring fromregex genfromtxt load loadtxt require full""",
     "makes arrays of numbers": """
         arange bartlett blackman diag_indices empty eye fftfreq fromfunction hamming hanning identity indices kaiser
         mask_indices ones rfftfreq tri tril_indices triu_indices zeros""",
