@@ -53,7 +53,10 @@ _HOMES = {
     f"{__package__}.ops.special": f"{__package__}.ops.special",
 }  # fmt: skip
 """Where a differentiable function of the same name as a library's may be, in this order."""
-_INSTEAD = {"numpy.vectorize": "call the function itself, if it is made of NumPy's functions; or pass t.data"}
+_INSTEAD = {
+    "numpy.vectorize": "call the function itself, if it is made of NumPy's functions; or pass t.data",
+    "numpy.full": "use np.broadcast_to(t, shape), or t + np.zeros(shape); or pass t.data",
+}
 
 
 @upstairs

@@ -44,9 +44,13 @@ ON_SQUARES = """x.T  x[:,1]  np.swapaxes(x,0,1)  np.diag(x)  np.diagonal(x)  np.
     np.linalg.eigh(x)[0]  np.linalg.eigh(x)[1]  np.linalg.svd(x,full_matrices=False)[1]  np.linalg.svd(x,full_matrices=False)[0]
     np.linalg.cholesky(x)  np.linalg.pinv(x)  np.real(np.fft.fft2(x))"""
 ON_CUBES = "np.transpose(x,(2,0,1))  np.moveaxis(x,0,-1)  np.rollaxis(x,2)  np.matmul(x,np.swapaxes(x,1,2))  np.real(np.fft.fftn(x))"
+OF_SCIPY = """digamma(x) erf(x) erfc(x) erfinv(x-.5) erfcinv(x-.5) expit(x) gamma(x) gammaln(x) i0(x) i1(x) j0(x) j1(x) logit(x-.5)
+    psi(x) rgamma(x) y0(x) y1(x) jn(2,x) yn(2,x) iv(1,x) ive(1,x) beta(x,x[::-1]) betaln(x,x[::-1]) gammainc(2.,x) gammaincc(2.,x)
+    betainc(2.,3.,x/3)"""
 FUNCTIONS = [
     *((f"np.{name}(x)", ARRAY) for name in (ELEMENTWISE + " " + REDUCTIONS).split()),
     *((f"np.{name}(x,x[::-1])", ARRAY) for name in OF_TWO.split()),
+    *((f"special.{call}", ARRAY) for call in OF_SCIPY.split()),
     *((f"np.{name}(x,axis=0)", SQUARE) for name in REDUCTIONS.split()),
     *((f"np.{name}(x,axis=1,keepdims=True)", SQUARE) for name in ["sum", "mean", "var", "max"]),
     *(
@@ -81,14 +85,17 @@ def run():
 
 def _beside(autograd, anp):
     """{function, size: ours over autograd's time for Σ f's gradient}, the slowest first."""
+    from autograd.scipy import special as their_special
+    from scipy import special
+
     results = {}
     for expression, kind in FUNCTIONS:
         for size, shape in zip(("small", "medium"), SHAPES[kind]):
             x = np.random.default_rng(0).uniform(0.999, 1.001, shape)
             x = x + np.diag(np.arange(3.0, 3 * shape[0] + 3, 3)) + (x + x.T) / 9 if kind is SQUARE else x
-            f = eval(f"lambda np, x: {expression}", {"I": INDEX})
-            ours = bp.grad(lambda x, f=f: np.sum(f(np, x)))
-            theirs = autograd.grad(lambda x, f=f: anp.sum(f(anp, x)))
+            f = eval(f"lambda np, special, x: {expression}", {"I": INDEX})
+            ours = bp.grad(lambda x, f=f: np.sum(f(np, special, x)))
+            theirs = autograd.grad(lambda x, f=f: anp.sum(f(anp, their_special, x)))
             try:
                 theirs(x)
             except (NotImplementedError, AttributeError, TypeError):  # autograd has no such gradient

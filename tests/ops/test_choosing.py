@@ -259,6 +259,7 @@ REFUSED = {
     "list of tensors": (lambda t: np.take([t, t], [0]), "np.stack"),
     "ascontiguousarray": (np.ascontiguousarray, "lose|bare array"),
     "vectorize": (np.vectorize(lambda v: v * 2), "call the function itself"),
+    "full": (lambda t: np.full((3, 2), t), "use np.broadcast_to"),
 }  # fmt: skip
 
 

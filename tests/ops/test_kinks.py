@@ -3,6 +3,9 @@
 At a kink the gradient is 0 or the mean of the subgradients; at a pole it is what the formula says.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -56,6 +59,9 @@ KINKS = {  # name: f, the point, f′ there, f″ there
     "1**y": (lambda y: 1.0**y, 3.0, 0.0, 0.0),
     "floor": (lambda x: np.floor(x) * 1.0 + 0 * x, 1.0, 0.0, 0.0),
     "remainder": (lambda x: x % 2.0, 4.0, 1.0, 0.0),
+    "fmod": (lambda x: np.fmod(x, 2.0), -4.0, 1.0, 0.0),
+    "divmod": (lambda x: np.divmod(x, 2.0)[1], 4.0, 1.0, 0.0),
+    "angle": (np.angle, 0.0, 0.0, 0.0),
     "where": (lambda x: np.where(x > 0, 3 * x, x), 0.0, 1.0, 0.0),
 }
 
@@ -115,6 +121,9 @@ OF_ARRAYS = {  # name: f, the point, the gradient there of the sum of f
     "unique": (np.unique, [2.0, 1.0, 1.0], [1.0, 1.0, 0.0]),
     "ptp": (np.ptp, [1.0, 1.0, 2.0, 2.0], [-0.5, -0.5, 0.5, 0.5]),
     "nanmax": (np.nanmax, [1.0, NAN, 1.0], [0.5, 0.0, 0.5]),
+    "nanmin": (np.nanmin, [1.0, NAN, 1.0], [0.5, 0.0, 0.5]),
+    "percentile among equals": (lambda x: np.percentile(x, 50), [2.0, 1.0, 2.0], [1.0, 0.0, 0.0]),
+    "running minimum": (lambda x: np.minimum.accumulate(x) * RISING, [1.0, 1.0, 2.0], [1.0, 5.0, 0.0]),
     "running maximum": (np.maximum.accumulate, [1.0, 1.0, 2.0], [1.0, 1.0, 1.0]),
     "median of even": (np.median, [1.0, 4.0, 2.0, 3.0], [0.0, 0.0, 0.5, 0.5]),
     "median among equals": (np.median, [2.0, 1.0, 2.0], [1.0, 0.0, 0.0]),
@@ -126,7 +135,7 @@ OF_ARRAYS = {  # name: f, the point, the gradient there of the sum of f
     "interp outside": (lambda x: np.interp(x, [0.0, 1.0], [0.0, 1.0]), [-1.0, 2.0], [0.0, 0.0]),
     "unwrap": (np.unwrap, [0.0, np.pi], [1.0, 1.0]),
     "copysign": (lambda x: np.copysign(x, 1.0), [0.0], [0.0]),
-    "nan_to_num": (np.nan_to_num, [NAN, INF, 1.0], [0.0, 0.0, 1.0]),
+    "nan_to_num": (np.nan_to_num, [NAN, INF, -INF, 1.0], [0.0, 0.0, 0.0, 1.0]),
     "modf": (lambda x: np.modf(x)[0], [2.0], [1.0]),
     "where, dead branch": (lambda x: np.where(x > 0, np.log(x), 0.0), [0.0, 2.0, NAN], [0.0, 0.5, 0.0]),
     "an index, dead elements": (lambda x: np.log(x)[1:], [0.0, 2.0], [0.0, 0.5]),
@@ -139,6 +148,11 @@ OF_ARRAYS = {  # name: f, the point, the gradient there of the sum of f
     "norm fro": (lambda x: np.linalg.norm(x, "fro"), ZEROS, ZEROS),
     "norm nuc": (lambda x: np.linalg.norm(x, "nuc"), ZEROS, ZEROS),
     "norm 2": (lambda x: np.linalg.norm(x, 2), ZEROS, ZEROS),
+    **{f"norm {p} of a vector of 0": (lambda x, p=p: np.linalg.norm(x, p), ZERO, ZERO) for p in (1, 2, 4, INF, -INF, -1, -2, 0)},
+    **{f"norm {p} of a matrix of 0": (lambda x, p=p: np.linalg.norm(x, p), ZEROS, ZEROS) for p in (1, -1, -2, INF, -INF)},
+    "norm nuc, equal ones": (lambda x: np.linalg.norm(x, "nuc"), ONE, ONE),
+    "pinv hermitian reads below": (lambda a: np.linalg.pinv(a, hermitian=True), [[1.0, 9.0], [0.0, 2.0]], [[-1.0, 0.0], [-1.0, -0.25]]),
+    "lstsq keeps the rank": (lambda x: np.linalg.lstsq(x, np.ones(2))[0], [[1.0, 0.0], [0.0, 0.0]], [[-1.0, 1.0], [1.0, 0.0]]),
     "det": (np.linalg.det, ONE_RANK, [[4.0, -2.0], [-2.0, 1.0]]),
     "det of rank n − 2": (np.linalg.det, np.zeros((3, 3)), np.zeros((3, 3))),
     "pinv keeps the rank": (lambda x: np.linalg.pinv(x) * [[25.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]], [[-25.0, 0.0], [0.0, 0.0]]),
@@ -170,6 +184,7 @@ NONE = {  # what has no derivative there, and says so
     "eig": (lambda a: np.linalg.eig(a)[1], ONE),
     "svd": (lambda a: np.linalg.svd(a)[0], ONE),
     "inv": (np.linalg.inv, ZEROS),
+    "solve": (lambda a: np.linalg.solve(a, np.ones(2)), ZEROS),
     "slogdet": (lambda a: np.linalg.slogdet(a)[1], ZEROS),
     "cholesky": (np.linalg.cholesky, -ONE),
 }
@@ -202,6 +217,7 @@ def test_complex_zero():
     assert bp.grad(np.absolute)(0j) == 0
     assert bp.grad(lambda z: np.real(np.sign(z)))(0j) == 0
     assert bp.grad(lambda z: np.real(np.sqrt(z)))(0j) == 0
+    assert bp.grad(np.angle)(0j) == 0
 
 
 def test_norm_of_the_zero_vector():
@@ -223,7 +239,8 @@ def test_fmax_gives_all_to_the_number_beside_nan():
 
 
 def test_maximum_of_nan_belongs_to_nobody():
-    assert bp.grad(np.maximum, (0, 1))(NAN, 2.0) == (0.0, 0.0)
+    for f in (np.maximum, np.minimum):
+        assert bp.grad(f, (0, 1))(NAN, 2.0) == (0.0, 0.0)
 
 
 def test_the_exponent_of_a_negative_base_has_no_derivative():
@@ -246,3 +263,93 @@ def test_remainders_count_as_numpy_does():
         assert bp.grad(f, (0, 1))(1.0, 0.1) == (1.0, -9.0)
     assert bp.grad(np.fmod, 1)(-1.0, 0.1) == 9.0
     assert bp.grad(np.remainder, 1)(-1.0, 0.1) == 10.0
+
+
+READ_BELOW = {
+    "cholesky": np.linalg.cholesky, "eigh": lambda a: np.linalg.eigh(a)[0], "eigvalsh": np.linalg.eigvalsh,
+    "pinv": lambda a: np.linalg.pinv(a, hermitian=True), "svd": lambda a: np.linalg.svd(a, hermitian=True)[1],
+    "vectors": lambda a: np.linalg.eigh(a)[1] ** 2, "upper": lambda a: np.linalg.eigvalsh(a.T, "U"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ_BELOW)
+def test_the_other_triangle_has_no_share(name):
+    weights = np.arange(1.0, 4.0)
+    a = np.array([[4.0, 9.0, 9.0], [1.0, 6.0, 9.0], [0.5, -1.0, 9.0]])
+    below = bp.grad(lambda a: np.sum(READ_BELOW[name](a) * weights))(a)
+    assert np.all(below[np.triu_indices(3, 1)] == 0)
+    assert np.all(below[np.tril_indices(3)] != 0)
+    assert bp.gradcheck(READ_BELOW[name], a, order=2)
+
+
+def test_functions_of_scipy_at_the_poles_of_gamma():
+    special = pytest.importorskip("scipy.special")
+    gradient = lambda f, *at: bp.grad(f, tuple(range(len(at))))(*at)
+    for f in (special.beta, special.betaln):
+        assert np.isnan(gradient(f, -1.0, 2.5)[0])
+        assert np.isnan(gradient(f, 2.5, -2.0)[1])
+    assert np.isnan(gradient(special.gammaln, -1.0))
+    assert gradient(special.gammaln, 0.0) == (-INF,)
+    assert gradient(special.gammaln, -0.0) == (INF,)
+    assert [gradient(special.rgamma, -n)[0] for n in (0.0, 1.0, 2.0, 3.0)] == [1.0, -1.0, 2.0, -6.0]
+    np.testing.assert_allclose(gradient(special.poch, -2.0, 3.5)[0], 2 * special.gamma(1.5))
+    slope = -special.gamma(0.5) * special.gamma(-1.5)
+    np.testing.assert_allclose(gradient(special.beta, 0.5, -1.5), (slope, slope))
+    for f in (special.gammainc, special.gammaincc):
+        assert gradient(f, INF, 1.0) == (0.0, 0.0)
+        assert gradient(f, 1.0, INF) == (0.0, 0.0)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "conventions.md").read_text()
+TRIED = {  # a row of the page: what tries it, cases of the tables above or functions
+    "abs, fabs, sign, hypot, arctan2, copysign, angle": "abs; fabs; sign; hypot; arctan2 of x; copysign; angle; test_complex_zero",
+    "sqrt, cbrt, and a std of equal elements": "sqrt; cbrt; test_standard_deviation_of_equal_elements",
+    "x ** 0": "x**0; x**0.0; x**array(0)",
+    "0 ** y, in y": "0**y; 0**y at 0",
+    "a ** y with a < 0, in y": "test_the_exponent_of_a_negative_base_has_no_derivative",
+    "log, 1/x, x ** 0.5, arcsin, …": "log; 1/x; x**0.5; arcsin",
+    "maximum, minimum, fmax, fmin": "maximum; minimum; fmax; fmin; test_both_arguments_of_a_tie_share",
+    "fmax, fmin": "test_fmax_gives_all_to_the_number_beside_nan",
+    "maximum, minimum": "test_maximum_of_nan_belongs_to_nobody",
+    "max, min, nanmax, ptp, norm(x, inf)": "test_ties_of_an_extremum_share; nanmax; nanmin; ptp; norm inf",
+    "sort, partition; unique": "sort; partition; unique",
+    "running maximum (maximum.accumulate)": "running maximum; running minimum",
+    "median, quantile, percentile": "median of even; median among equals; percentile among equals; quantile at an element",
+    "quantile, percentile, in q": "q at an element; q at the ends; q beyond the first rank; q of a method that jumps",
+    "clip": "clip below; clip above; test_a_bound_shares_with_what_equals_it",
+    "max, min with initial": "initial among equals; initial below; initial of a masked min",
+    "relu; leaky_relu": "relu; leaky relu",
+    "prod, cumprod": "prod with one 0; prod with two; cumprod",
+    "remainder, fmod, divmod, modf, unwrap": "remainder; fmod; divmod; modf; unwrap",
+    "interp, in x": "interp at its nodes; interp outside",
+    "nan_to_num": "nan_to_num",
+    "where, indexing, where=": "where, dead branch; an index, dead elements; where=, left out",
+    "logaddexp": "test_logaddexp_of_nothing",
+    "functions of scipy.special": "test_special_ends.test_in_silence_and_nan_where_the_value_is",
+    "gamma, gammaln, loggamma, expi": "test_special_ends.test_a_negative_zero_is_the_left_side_of_a_pole",
+    "gammaln, beta, betaln": "test_functions_of_scipy_at_the_poles_of_gamma",
+    "rgamma; beta and poch where they are 0": "test_functions_of_scipy_at_the_poles_of_gamma",
+    "gammainc, gammaincc": "test_functions_of_scipy_at_the_poles_of_gamma",
+    "floor, ceil, round, sign, comparisons, …": "floor; sign; test_every_op.test_locally_constant",
+    "norm, all orders": "norm; norm 1 of a vector of 0; norm 0 of a vector of 0; norm -2 of a matrix of 0; norm nuc; norm fro; norm 2",
+    "norm(x, 1)": "norm 1",
+    "cholesky, eigh, eigvalsh, hermitian=True": "test_the_other_triangle_has_no_share; cholesky reads below",
+    "eigvalsh, eigvals, svdvals, norm(x, \"nuc\"), …": "eigvalsh, equal ones; svdvals, equal ones; norm nuc, equal ones; test_equal_eigenvalues_share",
+    "vectors of eigh, eig, svd": "eigh; eig; svd",
+    "det": "det; det of rank n − 2",
+    "inv, solve, slogdet": "inv; solve; slogdet",
+    "pinv, lstsq": "pinv keeps the rank; pinv of 0; lstsq keeps the rank",
+}  # fmt: skip
+
+
+def test_each_row_of_the_page_is_tried():
+    from . import test_every_op, test_special_ends
+
+    table = PAGE.partition("## Kinks")[2].partition("```")[0]
+    rows = [row.replace("`", "") for row in re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)]
+    assert rows[2:] == list(TRIED)
+    functions = {
+        f"{m.__name__.rpartition('.')[2]}.{f}" for m in (test_every_op, test_special_ends) for f in vars(m)
+    }
+    known = {*KINKS, *POLES, *OF_ARRAYS, *NONE, *globals(), *functions}
+    assert {case for cases in TRIED.values() for case in cases.split("; ")} <= known

@@ -27,7 +27,7 @@ CLASSES = {
 }  # fmt: skip
 
 CREATORS = {
-    "makes arrays; of Tensors, use np.stack": """
+    "makes arrays; of Tensors, use np.stack or np.broadcast_to": """
         array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray asmatrix bmat from_dlpack
         frombuffer fromfile fromiter fromstring fromregex genfromtxt load loadtxt require full""",
     "makes arrays of numbers": """

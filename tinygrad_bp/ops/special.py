@@ -90,30 +90,35 @@ def _rgamma_slope(y, x):
 
 @primitive
 def psi_step(a, b):
-    """ψ(a + b) − ψ(a) for real numbers, as precise for a tiny b as for others.
-
-    By the recurrence (DLMF 5.5.2), the asymptotic series (5.11.2) and, left of 0, by reflection (5.5.4).
-    """
+    """ψ(a + b) − ψ(a) for real numbers, as precise for a tiny b as for others, where digits would cancel."""
+    a, b = np.broadcast_arrays(a, b)
     with np.errstate(all="ignore"):
-        w = a + b
-        left, apart = (a < 0) & (w < 0), (a < 0) != (w < 0)
-        total = np.where(left, _sine(b) / _sine(a) / _sine(w), 0.0)
-        x, step = np.where(left, 1 - a, a), np.where(left, -b, b)
-        top, far = x + step, x + 10
-        for k in range(10):
-            total = total + np.where(np.isinf(top), np.sign(step), step / (top + k)) / (x + k)
-        log = np.log1p(step / far)
-        total = total + log - np.expm1(-log) / (2 * far)
-        for j, c in enumerate(IN_PSI, 1):
-            total = total - c * far ** (-2.0 * j) * np.expm1(-2 * j * log)
-        return np.where(_is_pole(a) | _is_pole(w), np.nan, np.where(apart, psi(w) - psi(a), total))[()]
+        start, end = psi(a), psi(w := a + b)
+        step = np.array(end - start)
+        clear = (a > 0) & (w > 0) & (np.abs(step) >= 0.5 * np.maximum(np.abs(start), np.abs(end)))
+        if np.any(cancels := ~clear & ((a < 0) == (w < 0))):
+            step[cancels] = _small_psi_step(a[cancels], b[cancels])
+        return np.where(_is_pole(a) | _is_pole(w), np.nan, step)[()]
+
+
+def _small_psi_step(a, b):
+    """By the recurrence (DLMF 5.5.2), the asymptotic series (5.11.2) and, left of 0, by reflection (5.5.4)."""
+    x, step = np.where(a < 0, 1 - a, a), np.where(a < 0, -b, b)
+    far, log = x + 10, np.log1p(step / (x + 10))
+    total = np.where(a < 0, _sine(b) / _sine(a) / _sine(a + b), 0.0) + log - np.expm1(-log) / (2 * far)
+    for k in range(10):
+        total = total + np.where(np.isinf(x + step), np.sign(step), step / (x + step + k)) / (x + k)
+    for j, c in enumerate(IN_PSI, 1):
+        total = total - c * far ** (-2.0 * j) * np.expm1(-2 * j * log)
+    return total
 
 
 def _beta_slope(y, a, b):
     """∂B/∂a = −B (ψ(a + b) − ψ(a)), and its limits where b → 0 and where 1/Γ(a + b) is 0."""
-    zero = (y == 0) & ((a + b == 0) | _is_pole(a + b))
+    zero, tiny = (y == 0) & ((a + b == 0) | _is_pole(a + b)), np.abs(b) < 1e-290
     limit = -special.beta(np.where(zero, a, 1.0), np.where(zero, 1 - a - b, 1.0)) / _sine(a)
-    slope = np.where(np.abs(b) < 1e-290, -polygamma(1, a), np.where(y == 0, 0.0, -y * psi_step(a, b)))
+    at_zero = np.where(tiny, a, np.inf)  # ψ′(∞) is 0, and found at once
+    slope = np.where(tiny, -polygamma(1, at_zero), np.where(y == 0, 0.0, -y * psi_step(a, b)))
     return np.where(_is_pole(a) | _is_pole(b), np.nan, np.where(zero, limit, slope))
 
 
