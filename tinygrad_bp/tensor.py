@@ -135,7 +135,7 @@ def _giving(y):
 def _run(forward, op, values, kwargs, operands):
     try:
         y = forward(*values, **kwargs) if op.sequence is None else forward(list(values), **kwargs)
-        return bare(only_numbers(y))
+        return y if type(y) is np.ndarray and y.dtype.kind in "fc" else bare(only_numbers(y))
     except Exception as error:
         raise raised_in(error, op, operands, kwargs)  # noqa: B904 (the same error)
 
