@@ -7,6 +7,7 @@ there: then the family moves to a copy first. Views of the root become stale and
 Read `writers.py` next.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -37,13 +38,33 @@ def _put_in_copy(a, value, index):
 
 
 def _alike(a):
-    """An array of a's shape, dtype and strides, gaps and all: what is a view of a, is one of it in a's place."""
+    """An array of a's shape, dtype and layout, gaps and all: what is a view of a, is one of it in a's place."""
     if a.flags.forc:
         return np.empty_like(a)
-    reach = [(n - 1) * stride for n, stride in zip(a.shape, a.strides)]
+    strides = _closer(a.shape, a.strides, a.itemsize)
+    reach = [(n - 1) * stride for n, stride in zip(a.shape, strides)]
     before = -sum(r for r in reach if r < 0)
     memory = np.empty(before + sum(r for r in reach if r > 0) + a.itemsize, np.uint8)
-    return np.ndarray(a.shape, a.dtype, memory, before, a.strides)
+    return np.ndarray(a.shape, a.dtype, memory, before, strides)
+
+
+def _closer(shape, strides, itemsize):
+    """Strides with small gaps for these: a column does not need the memory of its matrix.
+
+    Axes of a view become one where a stride is another's length: at a gap as wide as what lies inside it, none do.
+    """
+    found, room = list(strides), 2 * itemsize
+    axes = sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i]))
+    for k, axis in enumerate(axes):
+        stride, unit = abs(found[axis]), math.gcd(*(found[i] for i in axes[k:]))
+        if 2 * stride < room - 2 * itemsize or not stride:
+            return strides  # some element may be there twice
+        closer = -(-room * unit // (stride * itemsize)) * itemsize
+        if closer < unit:
+            for i in axes[k:]:
+                found[i] = found[i] // unit * closer
+        room += 2 * shape[axis] * abs(found[axis])
+    return found
 
 
 def _copy_of(a):
