@@ -78,11 +78,7 @@ def assign(target, index, value):
     """target[index] = value."""
     index, value = constants(index), array_of(value) if isinstance(value, (list, tuple)) else value
     if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
-        if root_of(target) is not target or views_of(target):
-            raise TypeError(
-                message("a write through a view, or past one, under bp.compile", do="write to the root")
-            )
-        target._move(put(target._data, constant(value), index=index))
+        _replace(target, index, constant(value))
         return
     root, recorded = _check(target, value)
     if not recorded:
@@ -115,14 +111,27 @@ def _stands_in(target):
     return target._node is None and isinstance(target._data, DuckArray) and type(target._data) is not Tensor
 
 
+def _replace(target, index, value):
+    """target[index] = value in a constant over a tracer: it is another from now on, and so are its views."""
+    root = root_of(target)
+    if root._node is not None or (root is not target and root.dtype != target.dtype):
+        raise TypeError(message("a write through such a view, under bp.compile", do="write to the root"))
+    if root is not target:
+        index = np.unravel_index(_places(target, root)[index], root.shape)
+    root._move(put(root._data, value, index=index) if index is not None else value)
+    move_views(root, constant)
+
+
 @upstairs
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
     kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
-    if issubclass(kind, DuckArray) and not records(target):
-        target._move(operate(constant(target), constant(other)))
+    if _stands_in(target) and not (isinstance(other, Tensor) and records(other)):
+        _replace(
+            target, ... if root_of(target) is not target else None, operate(constant(target), constant(other))
+        )
         return target
-    if not issubclass(kind, np.ndarray):
+    if not issubclass(kind, (np.ndarray, DuckArray)) or (issubclass(kind, DuckArray) and not target.shape):
         return operate(target, other)
     root, recorded = _check(target, other)
     if recorded:

@@ -630,3 +630,65 @@ def test_the_same_calls_on_other_state_are_no_agreement():
     step = bp.compile(lambda x: x * tables[next(names)])
     with pytest.raises(Untraceable, match="other arrays in reach"):
         repeat(step, 4, X[:, :3])
+
+
+def _elements(t):
+    t[0] = t[1] * 2.0
+
+
+def _a_constant(t):
+    t[0] = 7.0
+
+
+def _in_place(t):
+    t += t[0]  # and so no name of the caller's
+
+
+def _some_in_place(t):
+    t[1:] *= t[0]
+
+
+def _through_a_view(t):
+    t[1:][0] = t[0]
+
+
+WRITES = [
+    _elements, _a_constant, _in_place, _some_in_place, _through_a_view,
+    lambda t: np.add.at(t, [0, -1, 0], 1.5 * t[0]), lambda t: np.multiply(t, 2.0, out=t), lambda t: t.fill(2.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    "view",
+    [lambda t: t[1:], lambda t: t[::-1], lambda t: t.T, lambda t: t.reshape(2, 2), lambda t: np.split(t, 2)[0],
+     lambda t: t[[0, 1]], lambda t: t],
+)  # fmt: skip
+def test_writes_are_seen_by_views_as_in_an_eager_step(view, write):
+    def f(x):
+        t = x * 1.0
+        seen = view(t)
+        write(t)
+        return np.sum(np.sin(t)) + np.sum(seen * seen)
+
+    x = np.arange(1.0, 5.0)
+    expected = bp.value_and_grad(f)(x)
+    step = bp.compile(lambda x: bp.value_and_grad(f)(x))
+    for _ in range(4):
+        for ours, theirs in zip(step(x), expected):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("write", [_a_constant, _through_a_view, lambda t: t.fill(2.0)])
+def test_writes_into_constants_are_seen_by_views_as_in_an_eager_step(write):
+    def f(x):
+        t = bp.Tensor(x) * 1.0
+        seen = t[::-1]
+        write(t)
+        seen[0] = 5.0
+        return np.sum(seen * np.arange(4)) + t[0] - t[3]
+
+    x = np.arange(1.0, 5.0)
+    step = bp.compile(f)
+    for _ in range(4):
+        np.testing.assert_allclose(step(x).data, f(x).data, rtol=1e-12)
