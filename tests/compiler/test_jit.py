@@ -692,3 +692,12 @@ def test_writes_into_constants_are_seen_by_views_as_in_an_eager_step(write):
     step = bp.compile(f)
     for _ in range(4):
         np.testing.assert_allclose(step(x).data, f(x).data, rtol=1e-12)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"order": "F"}, {"casting": "same_kind"}])
+def test_astype_of_a_tensor_over_a_traced_value(keywords):
+    f = bp.value_and_grad(lambda x: np.sum(x.astype(np.float32, **keywords) ** 2))
+    step = bp.compile(lambda x: f(x))
+    for _ in range(3):
+        for ours, theirs in zip(step(X), f(X)):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
