@@ -1,8 +1,10 @@
 """`bp.checkpoint(f)`: f's derivatives, without f's inner values."""
 
+import enum
 import gc
 import math
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -356,6 +358,34 @@ def test_the_same_value_by_other_numbers_is_an_error_in_a_transform(run):
         bp.grad(f)(np.zeros(3))
 
 
+class Way(enum.Enum):
+    ONE, TWO = 1.0, 2.0
+
+
+@pytest.mark.parametrize("pair", [(Way.ONE, Way.TWO), (range(2), range(3)), (Fraction(1, 2), Fraction(1, 3))])
+def test_another_keyword_is_an_error(pair):
+    """Of whatever class it is: what a rule makes of it, nobody knows."""
+    scaled = bp.primitive(lambda x, how: x * 0.0)
+    scaled.defvjp(
+        lambda g, _y, _x, how: g * float(len(how) if type(how) is range else getattr(how, "value", how))
+    )
+    ways = [*pair, pair[1]]
+    x = leaf(X)
+    y = np.sum(bp.checkpoint(lambda x: scaled(x, how=ways.pop(0)))(x))
+    with pytest.raises(RuntimeError, match="by other numbers"):
+        y.backward()
+    np.sum(bp.checkpoint(lambda x: scaled(x, how=ways[0]))(x)).backward()  # the same twice
+    assert x.grad is not None
+
+
+def test_an_object_that_does_not_tell_its_contents_is_known_by_its_class():
+    scaled = bp.primitive(lambda x, how: x * 2.0)
+    scaled.defvjp(lambda g, _y, _x, how: g * how())
+    x = leaf(X)
+    np.sum(bp.checkpoint(lambda x: scaled(x, how=lambda: 2.0))(x)).backward()  # two functions, at two places
+    np.testing.assert_array_equal(x.grad, np.full(3, 2.0))
+
+
 def changes_of(a):
     """Arrays that differ from a by one number, by signs, by order."""
     one = a.copy()
@@ -370,6 +400,19 @@ def changes_of(a):
         "order": a[::-1],
         "turned": np.roll(a, 1),
     }
+
+
+@pytest.mark.parametrize("width", [200, 254, 255, 256, 257, 510, 512])
+@pytest.mark.parametrize("dtype", ["f4", "f8", bool])
+def test_permutations_and_signs_of_some_columns_are_told_apart(width, dtype):
+    """What leaves the sums of all rows and columns as they were."""
+    one = np.eye(width, dtype=dtype)
+    orders = [np.random.default_rng(seed).permutation(width) for seed in range(4)]
+    seen = [_bits(one)] + [_bits(one[order]) for order in orders]
+    if dtype is not bool:
+        ones = np.ones((width // 2 * 2, width), dtype)
+        seen += [_bits(ones), _bits(np.where(np.arange(width) < 2, -ones, ones))]
+    assert len(set(seen)) == len(seen)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c16", "g"])

@@ -4,9 +4,12 @@ import operator
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_bp as bp
 from tinygrad_bp import writes
+from tinygrad_bp.writes import _alike
 
 A = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
 
@@ -694,3 +697,50 @@ def test_a_copy_that_makes_way_for_a_write_has_the_strides_of_the_original(part,
     leaf = bp.Tensor(2.0, requires_grad=True)
     for found, expected in zip(program(bp.Tensor, leaf), program(np.asarray, 2.0)):
         np.testing.assert_array_equal(found, expected)
+
+
+@st.composite
+def strided_arrays(draw):
+    """Parts of larger arrays, with steps and axes in any order."""
+    shape = draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=4))
+    a = np.zeros(shape, draw(st.sampled_from(["f4", "f8", "c16"])), order=draw(st.sampled_from("CF")))
+    a = a.real if draw(st.booleans()) else a
+    return reshaped(draw, a.transpose(draw(st.permutations(range(a.ndim)))), 0)[0]
+
+
+def reshaped(draw, a, steps):
+    """a, cut, and after each further step in another shape; and where it stopped being a view."""
+    seen = []
+    for step in range(1 + steps):
+        a = a[tuple(draw(st.sampled_from([np.s_[:], np.s_[1:], np.s_[::2], np.s_[::-1]])) for _ in a.shape)]
+        if step and a.size:
+            a = a.transpose(draw(st.permutations(range(a.ndim))))
+            half = draw(st.sampled_from([n for n in range(1, a.size + 1) if a.size % n == 0]))
+            new = a.reshape((half, a.size // half), order=draw(st.sampled_from("CF")))
+            seen.append(np.shares_memory(new, a))
+            a = new
+    return a, seen
+
+
+@given(strided_arrays(), st.data())
+def test_what_is_a_view_of_an_array_is_one_of_that_in_its_place(a, data):
+    new = _alike(a)
+    new[...] = a[...] = np.arange(a.size).reshape(a.shape)
+    assert np.array_equal(new, a), "no two elements in one place"
+    assert [new.flags.c_contiguous, new.flags.f_contiguous] == [a.flags.c_contiguous, a.flags.f_contiguous]
+    recorded: list = []
+
+    def record(strategy):
+        recorded.append(data.draw(strategy))
+        return recorded[-1]
+
+    expected, seen = reshaped(record, a, 3)
+    found, seen_too = reshaped(lambda _: recorded.pop(0), new, 3)
+    assert seen_too == seen
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("part", [np.s_[:, 0], np.s_[:, :3], np.s_[::-100, :2], np.s_[:, 9::-1]])
+def test_what_takes_the_place_of_a_column_has_no_need_of_the_matrix(part):
+    a = np.empty((1000, 1000))[part]
+    assert _alike(a).base.nbytes <= 4 * a.nbytes

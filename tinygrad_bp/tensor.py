@@ -158,7 +158,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     node = x._node
     ambient = _ambient()
     blocked = node is None or node.level <= ambient.blocked
-    if blocked and (op.view or node is STALE):
+    if node is STALE or (op.view and (blocked or type(x._data) is not np.ndarray)):
         return record(op, (x,), kwargs, forward)
     a = constant(x) if blocked else x._data
     try:

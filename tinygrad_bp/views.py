@@ -72,6 +72,8 @@ def shares(y, a):
         if base is None or base is a or base is a.base:
             return base is not None or y is a
         return y is a or getattr(base, "base", None) is a  # strides of its own need a stand-in for a base
+    if (seen := getattr(a, "value", None)) is not None:  # a tracer, which has one to look at
+        return type(y) is type(a) and shares(y.value, seen)
     alias = getattr(y, "_alias", None)
     return type(alias) is View and type(y) is type(a) and alias.root is root_of(a)
 

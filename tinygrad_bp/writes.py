@@ -7,6 +7,7 @@ there: then the family moves to a copy first. Views of the root become stale and
 Read `writers.py` next.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -37,13 +38,33 @@ def _put_in_copy(a, value, index):
 
 
 def _alike(a):
-    """An array of a's shape, dtype and strides, gaps and all: what is a view of a, is one of it in a's place."""
+    """An array of a's shape, dtype and layout, gaps and all: what is a view of a, is one of it in a's place."""
     if a.flags.forc:
         return np.empty_like(a)
-    reach = [(n - 1) * stride for n, stride in zip(a.shape, a.strides)]
+    strides = _closer(a.shape, a.strides, a.itemsize)
+    reach = [(n - 1) * stride for n, stride in zip(a.shape, strides)]
     before = -sum(r for r in reach if r < 0)
     memory = np.empty(before + sum(r for r in reach if r > 0) + a.itemsize, np.uint8)
-    return np.ndarray(a.shape, a.dtype, memory, before, a.strides)
+    return np.ndarray(a.shape, a.dtype, memory, before, strides)
+
+
+def _closer(shape, strides, itemsize):
+    """Strides with small gaps for these: a column does not need the memory of its matrix.
+
+    Axes of a view become one where a stride is another's length: at a gap as wide as what lies inside it, none do.
+    """
+    found, room = list(strides), 2 * itemsize
+    axes = sorted((i for i, n in enumerate(shape) if n > 1), key=lambda i: abs(strides[i]))
+    for k, axis in enumerate(axes):
+        stride, unit = abs(found[axis]), math.gcd(*(found[i] for i in axes[k:]))
+        if 2 * stride < room - 2 * itemsize or not stride:
+            return strides  # some element may be there twice
+        closer = -(-room * unit // (stride * itemsize)) * itemsize
+        if closer < unit:
+            for i in axes[k:]:
+                found[i] = found[i] // unit * closer
+        room += 2 * shape[axis] * abs(found[axis])
+    return found
 
 
 def _copy_of(a):
@@ -57,11 +78,7 @@ def assign(target, index, value):
     """target[index] = value."""
     index, value = constants(index), array_of(value) if isinstance(value, (list, tuple)) else value
     if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
-        if root_of(target) is not target or views_of(target):
-            raise TypeError(
-                message("a write through a view, or past one, under bp.compile", do="write to the root")
-            )
-        target._move(put(target._data, constant(value), index=index))
+        _replace(target, index, constant(value))
         return
     root, recorded = _check(target, value)
     if not recorded:
@@ -94,14 +111,27 @@ def _stands_in(target):
     return target._node is None and isinstance(target._data, DuckArray) and type(target._data) is not Tensor
 
 
+def _replace(target, index, value):
+    """target[index] = value in a constant over a tracer: it is another from now on, and so are its views."""
+    root = root_of(target)
+    if root._node is not None or (root is not target and root.dtype != target.dtype):
+        raise TypeError(message("a write through such a view, under bp.compile", do="write to the root"))
+    if root is not target:
+        index = np.unravel_index(_places(target, root)[index], root.shape)
+    root._move(put(root._data, value, index=index) if index is not None else value)
+    move_views(root, constant)
+
+
 @upstairs
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
     kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
-    if issubclass(kind, DuckArray) and not records(target):
-        target._move(operate(constant(target), constant(other)))
+    if _stands_in(target) and not (isinstance(other, Tensor) and records(other)):
+        _replace(
+            target, ... if root_of(target) is not target else None, operate(constant(target), constant(other))
+        )
         return target
-    if not issubclass(kind, np.ndarray):
+    if not issubclass(kind, (np.ndarray, DuckArray)) or (issubclass(kind, DuckArray) and not target.shape):
         return operate(target, other)
     root, recorded = _check(target, other)
     if recorded:

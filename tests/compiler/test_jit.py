@@ -304,6 +304,64 @@ def test_what_python_decides_is_refused_with_the_users_line(step):
     assert __file__ in str(caught.value)
 
 
+def root_and_view(t, v):
+    def step(x):
+        t[0] = x
+        return v * 1.0
+
+    return step
+
+
+def two_views(t, v):
+    w = t[1:3]
+
+    def step(x):
+        v[1] = x
+        w[0] += x
+        return v + w
+
+    return step
+
+
+@pytest.mark.parametrize("make", [root_and_view, two_views], ids=lambda make: make.__name__)
+def test_a_write_to_memory_that_two_tensors_of_the_state_share_is_refused(make):
+    """Both would be told apart, and one of them not see the write."""
+    t = bp.zeros(4)
+    step = make(t, t[:2])
+    with pytest.raises(Untraceable, match="memory that two Tensors share"):
+        bp.compile(step)(np.float64(3.0))
+    np.testing.assert_array_equal(t.data, 0)  # nothing is half written
+    again = bp.zeros(4)
+    eager, run = make(again, again[:2]), bp.compile(step, fallback=True)
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        values = [run(np.float64(n)).data for n in range(4)]
+    np.testing.assert_array_equal(values, [eager(np.float64(n)).data for n in range(4)])
+
+
+def test_views_of_the_state_that_the_step_does_not_hold_see_its_writes():
+    parameter, buffer = bp.Tensor(np.ones(3), requires_grad=True), bp.zeros(4)
+    seen, part, sgd = parameter.detach(), buffer[1:3], bp.optim.SGD([parameter], lr=0.5)
+
+    @bp.compile
+    def step(x):
+        sgd.zero_grad()
+        np.sum(parameter * parameter * x).backward()
+        sgd.step()
+        part[0] = x
+        return parameter * 1.0
+
+    for n in range(5):
+        expected = parameter.data * (1.0 - n)
+        np.testing.assert_array_equal(step(np.float64(n)).data, expected)
+        np.testing.assert_array_equal(seen.data, expected)
+        np.testing.assert_array_equal(buffer.data, [0, n, 0, 0])
+    assert step.stats["replays"] > 0
+    parameter.data[...] = 7.0
+    np.testing.assert_array_equal(seen.data, 7.0)
+    buffer[1] = 9.0  # the family is whole again
+    np.testing.assert_array_equal(part.data, [9.0, 0.0])
+
+
 @pytest.mark.parametrize("step", [branch, number], ids=lambda step: step.__name__)
 def test_fallback_runs_eagerly_with_one_warning(step):
     run = bp.compile(step, fallback=True)
@@ -620,3 +678,74 @@ def test_the_same_calls_on_other_state_are_no_agreement():
     step = bp.compile(lambda x: x * tables[next(names)])
     with pytest.raises(Untraceable, match="other arrays in reach"):
         repeat(step, 4, X[:, :3])
+
+
+def _elements(t):
+    t[0] = t[1] * 2.0
+
+
+def _a_constant(t):
+    t[0] = 7.0
+
+
+def _in_place(t):
+    t += t[0]  # and so no name of the caller's
+
+
+def _some_in_place(t):
+    t[1:] *= t[0]
+
+
+def _through_a_view(t):
+    t[1:][0] = t[0]
+
+
+WRITES = [
+    _elements, _a_constant, _in_place, _some_in_place, _through_a_view,
+    lambda t: np.add.at(t, [0, -1, 0], 1.5 * t[0]), lambda t: np.multiply(t, 2.0, out=t), lambda t: t.fill(2.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    "view",
+    [lambda t: t[1:], lambda t: t[::-1], lambda t: t.T, lambda t: t.reshape(2, 2), lambda t: np.split(t, 2)[0],
+     lambda t: t[[0, 1]], lambda t: t],
+)  # fmt: skip
+def test_writes_are_seen_by_views_as_in_an_eager_step(view, write):
+    def f(x):
+        t = x * 1.0
+        seen = view(t)
+        write(t)
+        return np.sum(np.sin(t)) + np.sum(seen * seen)
+
+    x = np.arange(1.0, 5.0)
+    expected = bp.value_and_grad(f)(x)
+    step = bp.compile(lambda x: bp.value_and_grad(f)(x))
+    for _ in range(4):
+        for ours, theirs in zip(step(x), expected):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("write", [_a_constant, _through_a_view, lambda t: t.fill(2.0)])
+def test_writes_into_constants_are_seen_by_views_as_in_an_eager_step(write):
+    def f(x):
+        t = bp.Tensor(x) * 1.0
+        seen = t[::-1]
+        write(t)
+        seen[0] = 5.0
+        return np.sum(seen * np.arange(4)) + t[0] - t[3]
+
+    x = np.arange(1.0, 5.0)
+    step = bp.compile(f)
+    for _ in range(4):
+        np.testing.assert_allclose(step(x).data, f(x).data, rtol=1e-12)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"order": "F"}, {"casting": "same_kind"}])
+def test_astype_of_a_tensor_over_a_traced_value(keywords):
+    f = bp.value_and_grad(lambda x: np.sum(x.astype(np.float32, **keywords) ** 2))
+    step = bp.compile(lambda x: f(x))
+    for _ in range(3):
+        for ours, theirs in zip(step(X), f(X)):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)

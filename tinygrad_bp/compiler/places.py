@@ -133,7 +133,7 @@ class Places:
         """Take the view now, if the memory it sees is known."""
         source = call.args[0]
         known = self.fixed.get(source) if type(source) is Var else source
-        if not isinstance(known, np.ndarray):
+        if not isinstance(known, np.ndarray) or any(v is not source for v in call.inputs()):
             return False
         view = call.function(known, *call.args[1:], **call.kwargs)
         if not isinstance(view, np.ndarray) or not np.may_share_memory(view, known):

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..errors import message
 from ..tensor import Tensor, constant
+from ..views import View
 from ..writes import unshare
 from .names import name_arguments, sighted
 from .program import Program, Var, difference, shrunk
 from .state import PLAIN, Slot, change, reachable
-from .tracer import Tracer
+from .tracer import Tracer, Untraceable
 
 _TRACING: ContextVar[bool] = ContextVar("tinygrad_bp.tracing", default=False)
 tracing = _TRACING.get
@@ -61,12 +63,13 @@ class Trace:
             self.found: Any = reachable(roots, found)
             self.unstable = None if self.found is found else change(found.plain, found.sizes)
             written = self._read(placed, self.found)
+            _check_families(placed, [slot for slot, _ in written])
             self._take_results(y)
         finally:
-            for slot, (value, handle, _) in placed.items():
+            for slot, (value, family, _) in placed.items():
                 slot.put(value)
                 if slot.kind == "data":
-                    slot.owner._handle = handle
+                    slot.owner._handle, slot.owner._alias = family
             placed.clear()
         for slot, now in written:
             store(slot, now.value if type(now) is Tracer else now)
@@ -98,7 +101,7 @@ class Trace:
         self.plain = [(slot, x) for slot, x in self.plain if type(x) is not Tensor or id(x) in owners]
 
     def _place(self, slots):
-        """A Tracer in each slot; slot -> (its value, a Tensor's handle, the Tracer)."""
+        """A Tracer in each slot; slot -> (its value, a Tensor's handle and family, which it leaves, the Tracer)."""
         placed: dict[Slot, tuple[Any, Any, Any]] = {}
         known: dict[int, Tracer] = {}
         for slot in slots:
@@ -111,8 +114,11 @@ class Trace:
                 known[id(value)] = Tracer(self.program, own, self.program.new(value))
                 self.program.state.append(known[id(value)].variable)
                 self.slots.append(slot)
-            placed[slot] = (value, slot.owner._handle if slot.kind == "data" else None, known[id(value)])
+            family = (slot.owner._handle, slot.owner._alias) if slot.kind == "data" else None
+            placed[slot] = (value, family, known[id(value)])
             slot.put(known[id(value)])
+            if family:
+                slot.owner._alias = None
         return placed
 
     def _read(self, placed, after):
@@ -156,6 +162,21 @@ class Trace:
         places, now = ([slot.place for slot in trace.slots] for trace in (self, other))
         moved = None if places == now else "other arrays in reach of the step"
         return self.unstable or other.unstable or moved or difference(self.program, other.program)
+
+
+def _check_families(placed, written):
+    """Raise for a write to memory of which the step holds two Tensors: they are told apart here."""
+    seen: dict[int, Slot] = {}
+    families = {slot: family[1] for slot, (_, family, _) in placed.items() if family}
+    roots = {slot: alias.root if type(alias) is View else slot.owner for slot, alias in families.items()}
+    changed = {id(roots[slot]) for slot in roots if slot.place in {slot.place for slot in written}}
+    for slot, root in roots.items():
+        other = seen.setdefault(id(root), slot)
+        if other.owner is not slot.owner and id(root) in changed:
+            what = (
+                f"the step writes to memory that two Tensors share which it holds: {other.path}, {slot.path}"
+            )
+            raise Untraceable(message(what, do="keep one of them, and take the view inside the step"))
 
 
 def _keep_tensors(places):

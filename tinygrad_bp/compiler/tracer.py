@@ -97,8 +97,9 @@ class Tracer(DuckArray):
     def conj(self):
         return call(np.conjugate, self)
 
-    def astype(self, dtype, copy=True):
-        return call(np.ndarray.astype, self, dtype=np.dtype(dtype))
+    def astype(self, dtype, order="K", casting="unsafe", copy=True):
+        said = {} if (order, casting) == ("K", "unsafe") else {"order": order, "casting": casting}
+        return call(np.ndarray.astype, self, dtype=np.dtype(dtype), **said)
 
     def reshape(self, *shape):
         return call(np.reshape, self, shape[0] if len(shape) == 1 else shape)
