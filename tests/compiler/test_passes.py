@@ -112,6 +112,16 @@ def test_a_rate_is_multiplied_in_once():
     assert sum(rate in c.inputs() for c in passes.rates(program).calls) == 1
 
 
+def test_a_factor_that_is_computed_after_a_value_is_not_put_into_it():
+    program = traced(lambda x: (x[1:] * np.exp(x[0])) * 1.5, X[0])
+    made = set(program.inputs)
+    for call in passes.rates(program).calls:
+        assert made.issuperset(call.inputs())
+        made.update(call.outs)
+    (y,) = values(passes.rates(program), [X[1]])
+    np.testing.assert_array_equal(y, X[1][1:] * np.exp(X[1][0]) * 1.5)
+
+
 def test_of_two_factors_one_takes_the_rate():
     eta = np.array(3.0)
     program = traced(lambda x, y, eta: eta * (np.exp(x) * np.sin(y)), X, X, eta)

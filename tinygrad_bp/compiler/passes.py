@@ -146,7 +146,8 @@ def _factors(program, ends):
         if v in barred or not uses or program.calls[n].several:
             continue
         rate = _rate(uses[0], v, factor, ends)
-        if rate is None or any(_rate(use, v, factor, ends) is not rate for use in uses[1:]):
+        alike = all([_rate(use, v, factor, ends) is rate for use in uses])
+        if rate is None or not alike or made.get(rate, -1) > n:
             continue
         newer = next((w for use in uses for w in use.inputs() if w in factor), None)
         if newer is None:
