@@ -322,9 +322,9 @@ class Tensor(ArrayMethods):
 
     def detach(self):
         """A constant Tensor over the same memory, cut off from all levels of recording."""
-        constant_view = Tensor._of(constant(self), None)
-        if type(constant_view._data) is np.ndarray:
-            constant_view._data = constant_view._data.view()
+        data = constant(self)
+        constant_view = Tensor._of(data.view() if type(data) is np.ndarray else data, None)
+        if not isinstance(data, np.generic):
             adopt(constant_view, self, (), detached=True)
         return constant_view
 

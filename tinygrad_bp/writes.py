@@ -118,7 +118,12 @@ def _replace(target, index, value):
         raise TypeError(message("a write through such a view, under bp.compile", do="write to the root"))
     if root is not target:
         index = np.unravel_index(_places(target, root)[index], root.shape)
-    root._move(put(root._data, value, index=index) if index is not None else value)
+    rebase(root, put(root._data, value, index=index) if index is not None else value)
+
+
+def rebase(root, array):
+    """The value of a Tensor over a stand-in for an array, which cannot be written to, and of its views."""
+    root._move(array)
     move_views(root, constant)
 
 

@@ -328,7 +328,7 @@ def test_a_write_to_memory_that_two_tensors_of_the_state_share_is_refused(make):
     """Both would be told apart, and one of them not see the write."""
     t = bp.zeros(4)
     step = make(t, t[:2])
-    with pytest.raises(Untraceable, match="memory that two Tensors share"):
+    with pytest.raises(Untraceable, match="holds in two places"):
         bp.compile(step)(np.float64(3.0))
     np.testing.assert_array_equal(t.data, 0)  # nothing is half written
     again = bp.zeros(4)
@@ -336,6 +336,44 @@ def test_a_write_to_memory_that_two_tensors_of_the_state_share_is_refused(make):
     with pytest.warns(UserWarning, match="runs eagerly"):
         values = [run(np.float64(n)).data for n in range(4)]
     np.testing.assert_array_equal(values, [eager(np.float64(n)).data for n in range(4)])
+
+
+def test_an_array_that_is_also_a_tensors_memory_is_not_told_apart_from_it():
+    array = np.ones(3)
+    parameter = bp.Tensor(array, requires_grad=True)
+    sgd = bp.optim.SGD([parameter], lr=0.5)
+
+    @bp.compile
+    def step(x):
+        sgd.zero_grad()
+        np.sum(parameter * x).backward()
+        sgd.step()
+        return array * 1.0
+
+    with pytest.raises(Untraceable, match="holds in two places: array, "):
+        step(np.float64(2.0))
+    np.testing.assert_array_equal(array, 1.0)
+
+
+@pytest.mark.parametrize("view", [lambda t: t.detach(), lambda t: t[1:], lambda t: t.T[::-1]])
+def test_a_view_that_the_step_takes_of_a_parameter_sees_its_update(view):
+    parameter = bp.Tensor(np.ones(3), requires_grad=True)
+    sgd = bp.optim.SGD([parameter], lr=0.5)
+
+    @bp.compile
+    def step(x):
+        with bp.no_grad():
+            seen = view(parameter)
+        sgd.zero_grad()
+        np.sum(parameter * parameter * x).backward()
+        sgd.step()
+        return seen * 1.0
+
+    for n in range(5):
+        expected = parameter.data[0] * (1 - n)
+        np.testing.assert_array_equal(step(np.float64(n)).data, expected)
+        assert parameter.data[0] == expected
+    assert step.stats["replays"] > 0
 
 
 def test_views_of_the_state_that_the_step_does_not_hold_see_its_writes():

@@ -14,7 +14,6 @@ import numpy as np
 from .. import tree
 from ..errors import message
 from ..tensor import Tensor, constant
-from ..views import View
 from ..writes import unshare
 from .names import name_arguments, sighted
 from .program import Program, Var, difference, shrunk
@@ -63,8 +62,8 @@ class Trace:
             self.found: Any = reachable(roots, found)
             self.unstable = None if self.found is found else change(found.plain, found.sizes)
             written = self._read(placed, self.found)
-            _check_families(placed, [slot for slot, _ in written])
             self._take_results(y)
+            _check_memory(placed, {slot.place for slot, _ in written}, self.program)
         finally:
             for slot, (value, family, _) in placed.items():
                 slot.put(value)
@@ -164,19 +163,18 @@ class Trace:
         return self.unstable or other.unstable or moved or difference(self.program, other.program)
 
 
-def _check_families(placed, written):
-    """Raise for a write to memory of which the step holds two Tensors: they are told apart here."""
-    seen: dict[int, Slot] = {}
-    families = {slot: family[1] for slot, (_, family, _) in placed.items() if family}
-    roots = {slot: alias.root if type(alias) is View else slot.owner for slot, alias in families.items()}
-    changed = {id(roots[slot]) for slot in roots if slot.place in {slot.place for slot in written}}
-    for slot, root in roots.items():
-        other = seen.setdefault(id(root), slot)
-        if other.owner is not slot.owner and id(root) in changed:
-            what = (
-                f"the step writes to memory that two Tensors share which it holds: {other.path}, {slot.path}"
-            )
-            raise Untraceable(message(what, do="keep one of them, and take the view inside the step"))
+def _check_memory(placed, written, program):
+    """Raise for a write to memory that the step reads in another place, too: they are told apart here."""
+    read = {v for call in program.calls for v in call.inputs()} | set(program.outputs())
+    alive = [
+        slot for slot, (_, _, tracer) in placed.items() if tracer is not None and tracer.variable in read
+    ]
+    for slot in placed:
+        for other in alive if slot.kind == "data" and slot.place in written else ():
+            a, b = placed[slot][0], placed[other][0]
+            if a is not b and np.may_share_memory(a, b):
+                what = f"the step writes to memory that it holds in two places: {other.path}, {slot.path}"
+                raise Untraceable(message(what, do="keep one of them, and take the view inside the step"))
 
 
 def _keep_tensors(places):

@@ -14,7 +14,7 @@ import numpy as np
 from ..backward import used_before
 from ..errors import message, outline
 from ..tensor import Tensor
-from ..writes import unshare
+from ..writes import rebase, unshare
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
 _STALE = message(
@@ -103,7 +103,7 @@ class SGD:
             if g.dtype is not rate.dtype:
                 rate = self._rate = np.array(self._lr, g.dtype)
             if type(p._data) is not np.ndarray:  # a stand-in for an array
-                p.data = p.data - rate * g
+                rebase(p, p.data - rate * g)
                 continue
             unshare(p)  # a graph that was kept still needs the old values
             np.subtract(p._data, rate * g, out=p._data)
