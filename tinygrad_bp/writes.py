@@ -107,14 +107,14 @@ def assign(target, index, value):
 
 
 def _stands_in(target):
-    """Is it a constant over a tracer, whose values are only replaced?"""
-    return target._node is None and isinstance(target._data, DuckArray) and type(target._data) is not Tensor
+    """Is it over a tracer, whose values are only replaced, and does it not record, here?"""
+    return isinstance(target._data, DuckArray) and type(target._data) is not Tensor and not records(target)
 
 
 def _replace(target, index, value):
-    """target[index] = value in a constant over a tracer: it is another from now on, and so are its views."""
+    """target[index] = value in a Tensor over a tracer that does not record: its value is another, and so are its views'."""
     root = root_of(target)
-    if root._node is not None or (root is not target and root.dtype != target.dtype):
+    if records(root) or (root is not target and root.dtype != target.dtype):
         raise TypeError(message("a write through such a view, under bp.compile", do="write to the root"))
     if root is not target:
         index = np.unravel_index(_places(target, root)[index], root.shape)

@@ -376,6 +376,30 @@ def test_a_view_that_the_step_takes_of_a_parameter_sees_its_update(view):
     assert step.stats["replays"] > 0
 
 
+def test_an_update_written_by_hand():
+    def descent():
+        w, b = bp.Tensor(np.ones((2, 3)), requires_grad=True), bp.Tensor(np.zeros(2), requires_grad=True)
+
+        def step(x):
+            loss = np.sum(np.square(x @ w.T + b))
+            loss.backward()
+            with bp.no_grad():
+                for p in (w, b):
+                    p -= 0.001 * p.grad
+                    p.zero_grad()
+                w[0, 0] = 0.5
+            return loss
+
+        return step, w
+
+    (eager, w), (step, v) = descent(), descent()
+    run, x = bp.compile(step), np.arange(6.0).reshape(2, 3)
+    for _ in range(6):
+        assert run(x).item() == pytest.approx(eager(x).item(), rel=1e-14)
+    np.testing.assert_allclose(v.data, w.data, rtol=1e-14)
+    assert run.stats["replays"] > 0
+
+
 def test_views_of_the_state_that_the_step_does_not_hold_see_its_writes():
     parameter, buffer = bp.Tensor(np.ones(3), requires_grad=True), bp.zeros(4)
     seen, part, sgd = parameter.detach(), buffer[1:3], bp.optim.SGD([parameter], lr=0.5)
