@@ -77,7 +77,7 @@ def _copy_of(a):
 def assign(target, index, value):
     """target[index] = value."""
     index, value = constants(index), array_of(value) if isinstance(value, (list, tuple)) else value
-    if _stands_in(target) and not (isinstance(value, Tensor) and records(value)):
+    if _stands_in(target, value):
         _replace(target, index, constant(value))
         return
     root, recorded = _check(target, value)
@@ -106,9 +106,10 @@ def assign(target, index, value):
     )
 
 
-def _stands_in(target):
-    """Is it over a tracer, whose values are only replaced, and does it not record, here?"""
-    return isinstance(target._data, DuckArray) and type(target._data) is not Tensor and not records(target)
+def _stands_in(target, value):
+    """Is target over a tracer, whose values are only replaced, and will writing the value not record?"""
+    over_tracer = isinstance(target._data, DuckArray) and type(target._data) is not Tensor
+    return over_tracer and not records(target) and not (isinstance(value, Tensor) and records(value))
 
 
 def _replace(target, index, value):
@@ -131,7 +132,7 @@ def rebase(root, array):
 def update(target, operate, operate_in_place, other):
     """target op= other. NumPy's scalars have no memory to write to: they are rebound, as in NumPy."""
     kind = type(constant(target))  # not the array itself: a reference to it would count as a rule's
-    if _stands_in(target) and not (isinstance(other, Tensor) and records(other)):
+    if _stands_in(target, other):
         _replace(
             target, ... if root_of(target) is not target else None, operate(constant(target), constant(other))
         )
@@ -152,7 +153,7 @@ def store(target, result, fresh=False):
     `fresh` says that nobody else has the result, so that its memory may be taken over.
     """
     result = array_of(result) if isinstance(result, (list, tuple)) else result
-    root, recorded = _check(target, result)
+    root, recorded = (target, False) if _stands_in(target, result) else _check(target, result)
     result = stretched(result, target.shape)
     dtype = np.result_type(constant(result))
     if not np.can_cast(dtype, target.dtype, "same_kind"):

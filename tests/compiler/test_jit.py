@@ -388,6 +388,7 @@ def test_an_update_written_by_hand():
                     p -= 0.001 * p.grad
                     p.zero_grad()
                 w[0, 0] = 0.5
+                np.clip(w, 0.3, 0.9, out=w)
             return loss
 
         return step, w
