@@ -324,7 +324,8 @@ class Tensor(ArrayMethods):
         """A constant Tensor over the same memory, cut off from all levels of recording."""
         data = constant(self)
         constant_view = Tensor._of(data.view() if type(data) is np.ndarray else data, None)
-        if not isinstance(data, np.generic):
+        del data  # a name here would pass for a rule's hold
+        if not isinstance(constant_view._data, np.generic):
             adopt(constant_view, self, (), detached=True)
         return constant_view
 
@@ -406,5 +407,4 @@ class Tensor(ArrayMethods):
     __irshift__ = _in_place(operator.rshift, operator.irshift)
 
 
-_new = object.__new__
-_reverse_axes, _sum = operator.attrgetter("T"), operator.methodcaller("sum")
+_new, _reverse_axes, _sum = object.__new__, operator.attrgetter("T"), operator.methodcaller("sum")
