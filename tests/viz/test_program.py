@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bp as bp
+from tests.compiler.steps import training
 from tests.viz.drawing import net_and_data, read
 from tinygrad_bp.nn.functional import quadratic_cost
 
@@ -12,15 +13,7 @@ from tinygrad_bp.nn.functional import quadratic_cost
 def step():
     net, x, y = net_and_data(1)
     optimizer = bp.optim.SGD(net.parameters(), lr=0.5)
-
-    def train(x, y):
-        optimizer.zero_grad()
-        loss = quadratic_cost(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    compiled = bp.compile(train)
+    compiled = bp.compile(training(net, optimizer, quadratic_cost))
     for _ in range(3):
         compiled(x, y)
     return compiled
