@@ -31,66 +31,66 @@ def sweep(cotangents, retain_graph, watch):
     heapify(heap)
     with np.errstate(all="ignore", invalid="call", call=watch):
         while heap:
-            node, found = heappop(heap)[1], None
-            if node.op.in_place:
-                g = share = None  # nothing here may hold on to an array that is about to be written to
-                found = _in_place(node, cotangents, watch)
-            if found is None:
-                g = cotangents.pop(node)  # complete: whatever used this node is newer, hence done
-                if node.grad is not UNRETAINED:
-                    retained[node] = g
-                found = shares(node, g, watch)
-            for parent, share in found:
-                if parent in cotangents:
-                    cotangents[parent] = cotangents[parent] + share
-                else:
-                    cotangents[parent] = share
-                    if parent.op is not None:
-                        heappush(heap, (-parent.sequence, parent))
+            node = heappop(heap)[1]  # its cotangent is complete: whatever used this node is newer, hence done
+            if node.grad is not UNRETAINED:
+                retained[node] = cotangents[node]
+            pull_back(node, cotangents, heap, watch)
             if not retain_graph:
                 node.y = node.saved = node.parents = None
     return retained | cotangents  # what is left are the leaves
 
 
-def shares(node, g, watch, rules=None):
-    """[(parent, ∂C/∂node ∂node/∂parent)] by the op's rules, or these, in each parent's shape and dtype."""
-    op, parents, extra, found = node.op, node.parents, node.extra, []
+def pull_back(node, cotangents, heap, watch):
+    """Take ∂C/∂node, and add ∂C/∂node ∂node/∂parent, by the op's rules, to each parent's cotangent.
+
+    Each share has its parent's shape and dtype. A parent that had no cotangent yet comes into the heap.
+    """
+    op, parents, y, saved, extra = node.op, node.parents, node.y, node.saved, node.extra
     if parents is None:
         raise FreedGraph(_freed(node))
+    found = None
     kwargs, seen = (NO_KEYWORDS, None) if extra is None else (extra.kwargs, extra.seen)
     try:
-        if seen is not None:
-            seen.check_saved(node)
-            seen.receive(g)
-        together = pull_together(op, g, node, kwargs) if op.together else None
-        source = rules or together or op.rules
+        if op.in_place:
+            found = _in_place(node, cotangents, watch)
+        if found is None:
+            g = cotangents.pop(node)
+            if seen is not None:
+                seen.check_saved(node)
+                seen.receive(g)
+            if op.together:
+                found = pull_together(op, g, node, kwargs)
+        shares = op.rules if found is None else found
         for i, parent in enumerate(parents):
-            share = source[i]
+            share = shares[i]
             if parent is None or share is None:
                 continue
-            if together is None:
-                share = share(g, node.y, *node.saved, **kwargs) if kwargs else share(g, node.y, *node.saved)
+            if found is None:
+                share = share(g, y, *saved, **kwargs) if kwargs else share(g, y, *saved)
             if op.elementwise and (watch.invalid or watch.selected):
                 share = watch.settle(g, share)
-            try:
-                fits = share.shape == parent.shape and share.dtype is parent.dtype
-            except AttributeError:  # a Python number, or something worse
-                fits = False
-            if not fits:
+            if getattr(share, "shape", None) != parent.shape or share.dtype is not parent.dtype:
                 share = project(share, op, i, parent, node.shape)
             if seen is not None:
                 seen.hand_on(i, share)
-            found.append((parent, share))
+            if parent in cotangents:
+                cotangents[parent] = cotangents[parent] + share
+            else:
+                cotangents[parent] = share
+                if parent.op is not None:
+                    heappush(heap, (-parent.sequence, parent))
     except Exception as error:
         error.add_note(f"raised in the backward pass through {_place(node)}{_unkept(error)}")
         raise
     if op.selects or (kwargs and "where" in kwargs):
         watch.selected = True
-    return found
 
 
 def _in_place(node, cotangents, watch):
-    """`shares` of an op that takes or replaces little of much, without making much; None where the rules must."""
+    """All shares of an op that takes or replaces little of much, without making much; None where the rules must.
+
+    Nothing but the cotangents may hold on to the array that is written to.
+    """
     op, parents, extra = node.op, node.parents, node.extra
     if not parents or parents[0] is None or node.grad is not UNRETAINED or (extra and extra.seen is not None):
         return None
@@ -98,16 +98,15 @@ def _in_place(node, cotangents, watch):
     alone = not op.adds or (not any(parents[1:]) and isinstance(cotangents[node], (np.ndarray, np.generic)))
     if not alone or type(cotangents.get(total)) is not np.ndarray:
         return None
-    array, found = own([cotangents.pop(total)]), []
+    array, y, saved = own([cotangents.pop(total)]), node.y, node.saved
     if op.adds:
-        op.adds(array, cotangents.pop(node), *node.saved, **kwargs)
+        op.adds(array, cotangents.pop(node), *saved, **kwargs)
         cotangents[total] = array
-    else:
-        found = [(p, share.copy()) for p, share in shares(node, array, watch, (None, *op.rules[1:]))]
-        op.erases(array, *node.saved, **kwargs)
-        found.append((parents[0], array))
-    watch.selected |= op.selects
-    return found
+        return [None] * len(parents)
+    rules = zip(op.rules[1:], parents[1:])
+    found = [rule(array, y, *saved, **kwargs).copy() if rule and parent else None for rule, parent in rules]
+    op.erases(array, *saved, **kwargs)
+    return [array, *found]
 
 
 def pull_together(op, g, node, kwargs):

@@ -115,7 +115,7 @@ def _replace(ys, segment, start):
     for level in levels:
         inner, frontier = _explore([s[level] for s in stacks if level in s], start, segment.f)
         segment.recorded[level], frontier = _fingerprint(inner, frontier), tuple(frontier)
-        wholes[level] = Node(CHECKPOINT, segment, frontier, frontier, None, None, level)
+        wholes[level] = Node.of(CHECKPOINT, segment, frontier, frontier, None, None, level)
     outlines = [[(level, s[level].shape, s[level].dtype) for level in sorted(s)] for s in stacks]
     values = [constant(y) if s else y for y, s in zip(ys, stacks)]
     count = len(values)
@@ -126,7 +126,7 @@ def _replace(ys, segment, start):
             box, values[i] = [values[i]], None
             values[i] = own(box)
         for level, shape, dtype in outline:
-            pick = Node(PICK, None, (i, count), (wholes[level], None), shape, dtype, level)
+            pick = Node.of(PICK, None, (i, count), (wholes[level], None), shape, dtype, level)
             values[i] = Tensor._of(values[i], pick)
     return values
 

@@ -22,7 +22,7 @@ from .operands import ARRAYS, LISTS, as_arrays, bare, outline_of, plain, result_
 from .primitive import REGISTRY, Composite, DuckArray, Op
 from .views import STALE, Step, adopt, bare_step, registry, shares
 
-_ambient = AMBIENT.get
+_ambient, _new_node, _new = AMBIENT.get, Node.of, object.__new__
 
 
 def record(op, args, kwargs, forward=None):
@@ -59,7 +59,7 @@ def record(op, args, kwargs, forward=None):
     if not several and not (isinstance(y, ARRAYS) and y.dtype.kind in "fc"):
         return y
     shape, dtype = (None, None) if several else (y.shape, y.dtype)
-    node = Node(op, y if keep_y else None, tuple(saved), tuple(parents), shape, dtype, level)
+    node = _new_node(op, y if keep_y else None, tuple(saved), tuple(parents), shape, dtype, level)
     if kwargs:
         node.extra = Extra(kwargs)
     if several:
@@ -116,13 +116,13 @@ def refresh(t):
         extra_of(t._node).name = t._name
 
 
-QUICK, _DOUBLE = {np.ndarray, np.float64, np.float32}, np.dtype(np.float64)
-"""Types of results that need no second look; tracers add theirs."""
+QUICK, _FLOATS = {np.ndarray, np.float64, np.float32}, frozenset(map(np.dtype, "fd"))
+"""Types of results that need no second look, tracers add theirs, and their usual dtypes."""
 
 
 def _constant(y):
     """What a function of arrays gave, as a Tensor that records nothing."""
-    if type(y) in QUICK and (y.dtype is _DOUBLE or y.dtype.kind != "O"):
+    if type(y) in QUICK and (y.dtype in _FLOATS or y.dtype.kind != "O"):
         return Tensor._of(y, None)
     return wrap(bare(only_numbers(y)))
 
@@ -147,7 +147,7 @@ def _record_parts(y, whole, operands, ambient):
     for i, part in enumerate(y):
         part = result_of(part, whole.op, whole.level, several=False)
         if isinstance(part, ARRAYS) and part.dtype.kind in "fc":
-            node = Node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
+            node = _new_node(PICK, None, (i, len(y)), (whole, None), part.shape, part.dtype, whole.level)
             part = _finish(part, node, (), ambient)
         picks.append(part)
     return like(y, picks)
@@ -167,18 +167,20 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
         raise raised_in(error, op, (x,), kwargs)  # noqa: B904
     if blocked:
         return _constant(y)
-    if type(y) not in QUICK or (y.dtype is not _DOUBLE and y.dtype.kind not in "fc"):
+    if type(y) not in QUICK or (y.dtype not in _FLOATS and y.dtype.kind not in "fc"):
         if type(y) is not Tensor:
             return record(op, (x,), kwargs, _giving(y))
         y = result_of(y, op, node.level)
     keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
     parents = (node,)
-    new = Node(op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level)
+    new = _new_node(
+        op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level
+    )
     if kwargs:
         new.extra = Extra(kwargs)
     if ambient.run is not None:
         ambient.run.saw(new, y, (x,), ambient.module)
-    result = Tensor._of(y, new)
+    result = _new_tensor(y, new)
     if op.view and shares(y, a):
         adopt(result, x, (Step(op, forward, (), (), kwargs),) if kwargs else bare_step(op, forward))
     return result
@@ -210,7 +212,7 @@ def record_binary(op, a, b, forward):
         raise raised_in(error, op, (a, b), NO_KEYWORDS)  # noqa: B904
     if blocked:
         return _constant(z)
-    if type(z) not in QUICK or (z.dtype is not _DOUBLE and z.dtype.kind not in "fc"):
+    if type(z) not in QUICK or (z.dtype not in _FLOATS and z.dtype.kind not in "fc"):
         if type(z) is not Tensor:
             return record(op, (a, b), {}, _giving(z))
         z = result_of(z, op, level)
@@ -220,10 +222,10 @@ def record_binary(op, a, b, forward):
         saved = (x if keep_x else left, y if keep_y else right) if keep_x or keep_y else parents
     else:
         saved = x if keep_x else left or outline_of(x, op), y if keep_y else right or outline_of(y, op)
-    node = Node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
+    node = _new_node(op, z if keep_z else None, saved, parents, z.shape, z.dtype, level)
     if ambient.run is not None:
         ambient.run.saw(node, z, (a, b), ambient.module)
-    return Tensor._of(z, node)
+    return _new_tensor(z, node)
 
 
 def _finish(y, node, operands, ambient):
@@ -407,4 +409,4 @@ class Tensor(ArrayMethods):
     __irshift__ = _in_place(operator.rshift, operator.irshift)
 
 
-_new, _reverse_axes, _sum = object.__new__, operator.attrgetter("T"), operator.methodcaller("sum")
+_new_tensor, _reverse_axes, _sum = Tensor._of, operator.attrgetter("T"), operator.methodcaller("sum")

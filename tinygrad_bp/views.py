@@ -15,7 +15,7 @@ import numpy as np
 
 from .graph import NO_KEYWORDS, Node
 
-STALE = Node(None, None, (), (), (), np.dtype(np.float64), -1)
+STALE = Node.of(None, None, (), (), (), np.dtype(np.float64), -1)
 """Stands for a view's Node after its memory was written to. Its level is below all others, so that
 the quick paths of recording hand it to the general one, which looks."""
 

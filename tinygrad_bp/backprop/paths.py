@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..backward import Watch, shares, sweep
+from ..backward import Watch, pull_back, sweep
 from ..errors import message
 from ..observe import Seen, observe
 from ..tensor import Tensor, constant
@@ -281,9 +281,11 @@ def recorded(f: Callable, *args: Any) -> tuple[Graph, list[Seen]]:
         pending += fresh
     with np.errstate(all="ignore"):
         for node, seen in vertices.items():
-            one = np.ones(node.shape, node.dtype)[()]
-            for parent, factor in shares(node, one, Watch()) if seen.kind == "op" else ():
-                edges.setdefault(vertices[parent], []).append((seen, factor.item()))
+            if seen.kind == "op":
+                pull_back(node, {node: np.ones(node.shape, node.dtype)[()]}, [], Watch())
+            for parent, factor in zip(seen.parents, seen.contributions):
+                if factor is not None:
+                    edges.setdefault(parent, []).append((seen, factor.item()))
     for seen in vertices.values():  # what those cotangents of 1 left behind; the true ones come instead
         seen.cotangent, seen.contributions = None, [None] * len(seen.parents)
     sweep({loss._node: np.ones(loss.shape, loss.dtype)[()]}, False, Watch())
