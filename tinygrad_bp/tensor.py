@@ -16,7 +16,7 @@ import numpy as np
 
 from .common_memory import note
 from .errors import NotDifferentiable, message, only_numbers, raised_in
-from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Extra, Node, extra_of, upstairs
+from .graph import AMBIENT, NO_KEYWORDS, PICK, UPSTAIRS, Node, extra_of, upstairs
 from .methods import ArrayMethods, constant, constants, like, records, tensors_in
 from .operands import ARRAYS, LISTS, as_arrays, bare, outline_of, plain, result_of, stand_in, undifferentiated
 from .primitive import REGISTRY, Composite, DuckArray, Op
@@ -47,11 +47,13 @@ def record(op, args, kwargs, forward=None):
         return _adopted(y, op, args, kwargs, forward, values)
     values, parents, mask = [], [], 0
     for i, a in enumerate(operands):
-        node = a._node if type(a) is Tensor else None
-        recorded = node is not None and node.level == level
-        mask |= recorded << i
-        parents.append(node if recorded else None)
-        values.append(a._data if recorded or (type(a) is Tensor and node is None) else a)
+        node, value = (a._node, a._data) if type(a) is Tensor else (None, a)
+        if node is not None and node.level == level:
+            mask |= 1 << i
+        elif node is not None:
+            node, value = None, a  # of an older level
+        parents.append(node)
+        values.append(value)
     y = result_of(_run(forward, op, values, kwargs, operands), op, level)
     keep_y, keeps = op.what_to_keep(mask, len(values))
     saved = [snapshot(v) if keep else p or outline_of(v, op) for v, keep, p in zip(values, keeps, parents)]
@@ -59,9 +61,7 @@ def record(op, args, kwargs, forward=None):
     if not several and not (isinstance(y, ARRAYS) and y.dtype.kind in "fc"):
         return y
     shape, dtype = (None, None) if several else (y.shape, y.dtype)
-    node = _new_node(op, y if keep_y else None, tuple(saved), tuple(parents), shape, dtype, level)
-    if kwargs:
-        node.extra = Extra(kwargs)
+    node = _new_node(op, y if keep_y else None, tuple(saved), tuple(parents), shape, dtype, level, kwargs)
     if several:
         return _record_parts(y, node, operands, ambient)
     return _adopted(_finish(y, node, operands, ambient), op, args, kwargs, forward, values)
@@ -158,7 +158,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     node = x._node
     ambient = _ambient()
     blocked = node is None or node.level <= ambient.blocked
-    if node is STALE or (op.view and (blocked or type(x._data) is not np.ndarray)):
+    if node is STALE or (op.view and not blocked and type(x._data) is not np.ndarray):
         return record(op, (x,), kwargs, forward)
     a = constant(x) if blocked else x._data
     try:
@@ -166,21 +166,19 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     except Exception as error:
         raise raised_in(error, op, (x,), kwargs)  # noqa: B904
     if blocked:
-        return _constant(y)
-    if type(y) not in QUICK or (y.dtype not in _FLOATS and y.dtype.kind not in "fc"):
-        if type(y) is not Tensor:
-            return record(op, (x,), kwargs, _giving(y))
-        y = result_of(y, op, node.level)
-    keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
-    parents = (node,)
-    new = _new_node(
-        op, y if keep_y else None, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level
-    )
-    if kwargs:
-        new.extra = Extra(kwargs)
-    if ambient.run is not None:
-        ambient.run.saw(new, y, (x,), ambient.module)
-    result = _new_tensor(y, new)
+        result = _constant(y)
+    else:
+        if type(y) not in QUICK or (y.dtype not in _FLOATS and y.dtype.kind not in "fc"):
+            if type(y) is not Tensor:
+                return record(op, (x,), kwargs, _giving(y))
+            y = result_of(y, op, node.level)
+        keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
+        kept, parents = y if keep_y else None, (node,)
+        saved = (a,) if keep_x else parents
+        new = _new_node(op, kept, saved, parents, y.shape, y.dtype, node.level, kwargs)
+        if ambient.run is not None:
+            ambient.run.saw(new, y, (x,), ambient.module)
+        result = _new_tensor(y, new)
     if op.view and shares(y, a):
         adopt(result, x, (Step(op, forward, (), (), kwargs),) if kwargs else bare_step(op, forward))
     return result
@@ -348,7 +346,7 @@ class Tensor(ArrayMethods):
             if op.count == 1 and not op.together and args and type(args[0]) is Tensor:
                 if not kwargs and len(args) == 1:
                     return record_unary(op, args[0], op.of_one)
-                if args[0]._node is not None and args[0]._node.level > _ambient().blocked:
+                if op.keywords.issuperset(kwargs):
                     (x,), named = op.bind(args, kwargs)
                     if all(map(plain, named.values())):
                         return record_unary(op, x, func, named)
@@ -358,7 +356,7 @@ class Tensor(ArrayMethods):
         return UPSTAIRS["dispatch"](func, args, kwargs)
 
     def __getitem__(self, index):
-        return record(REGISTRY[operator.getitem], (self, constant(index)), {}, operator.getitem)
+        return record_unary(REGISTRY[operator.getitem], self, _item, {"index": constants(index)})
 
     def __setitem__(self, index, value):
         UPSTAIRS["assign"](self, index, value)
@@ -410,3 +408,4 @@ class Tensor(ArrayMethods):
 
 
 _new_tensor, _reverse_axes, _sum = Tensor._of, operator.attrgetter("T"), operator.methodcaller("sum")
+_item = lambda a, index: a[index]

@@ -88,7 +88,7 @@ def assign(target, index, value):
     common_memory.check(root, recorded)
     step = target._alias.steps[0] if root is not target and len(target._alias.steps) == 1 else None
     if index is ... and step is not None and step.op is REGISTRY[operator.getitem]:
-        (index,) = step.after  # as in t[i] += v
+        index = step.kwargs["index"]  # as in t[i] += v
     elif root is not target:
         places = _places(target, root)[index]
         if root.dtype.kind == "c" != target.dtype.kind:

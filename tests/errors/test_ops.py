@@ -141,7 +141,7 @@ def concatenate_of_different_widths():
 @mistake(IndexError)
 def index_out_of_range():
     """NumPy: …
-    raised in getitem(a: float64 Tensor of shape (2,), 5)
+    raised in getitem(a: float64 Tensor of shape (2,), index=5)
     """
     leaf([1.0, 2.0], name="a")[5]
 
@@ -149,7 +149,7 @@ def index_out_of_range():
 @mistake(IndexError)
 def index_by_a_recorded_float():
     """NumPy: …
-    raised in getitem(a: float64 Tensor of shape (2,), float64 number of shape ())
+    raised in getitem(a: float64 Tensor of shape (2,), index=float64 number of shape ())
     """
     leaf([1.0, 2.0], name="a")[leaf(0.0) * 1]
 

@@ -101,11 +101,11 @@ def pick_index(s: Seen) -> int:
 
 
 def _getitem(s):
-    return f"a[{index_text(s.parents[1].value)}]"
+    return f"a[{index_text(s.kwargs['index'])}]"
 
 
 def _scatter(s):
-    return f"scatter(g, {literal(s.parents[1].value)}, {_shape(s)})"
+    return f"scatter(g, {literal(s.kwargs['index'])}, {_shape(s)})"
 
 
 def _sides(s):

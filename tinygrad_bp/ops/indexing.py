@@ -73,7 +73,6 @@ def put_sum(a, value, index):
 defvjp(
     operator.getitem,
     lambda g, _y, _x, index: scatter(g, index, _x.shape),
-    None,
     view=True,
     selects=True,
     adds=lambda total, g, _x, index: _add_at(total, g, index),

@@ -201,7 +201,8 @@ def op_text(vertex) -> str:
         left, right = ("x" if text is None else text for text in given)
         text = f"{left} {'×' if vertex.op == 'multiply' else symbol} {right}"
     elif vertex.op == "getitem":
-        text = f"x[{settings[0].strip('(,)') if settings else 'index'}]"
+        index = vertex.kwargs["index"]
+        text = f"x[{'index' if isinstance(index, np.ndarray) else _setting(index).strip('(,)')}]"
     elif vertex.op == "output":
         text = f"output {settings[0] if settings else ''}"
     else:
