@@ -356,7 +356,8 @@ class Tensor(ArrayMethods):
         return UPSTAIRS["dispatch"](func, args, kwargs)
 
     def __getitem__(self, index):
-        return record_unary(REGISTRY[operator.getitem], self, _item, {"index": constants(index)})
+        op = REGISTRY[operator.getitem]
+        return record_unary(op, self, op.forward, {"index": constants(index)})
 
     def __setitem__(self, index, value):
         UPSTAIRS["assign"](self, index, value)
@@ -408,4 +409,3 @@ class Tensor(ArrayMethods):
 
 
 _new_tensor, _reverse_axes, _sum = Tensor._of, operator.attrgetter("T"), operator.methodcaller("sum")
-_item = lambda a, index: a[index]

@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from ..primitive import defvjp, primitive
+from ..primitive import REGISTRY, Op, defvjp, primitive
 
 
 def names_once(index):
@@ -70,12 +70,21 @@ def put_sum(a, value, index):
     return new
 
 
-defvjp(
-    operator.getitem,
-    lambda g, _y, _x, index: scatter(g, index, _x.shape),
-    view=True,
-    selects=True,
-    adds=lambda total, g, _x, index: _add_at(total, g, index),
+def getitem(a, index):
+    """a[index], as `operator.getitem`, which takes no keywords."""
+    return a[index]
+
+
+REGISTRY.update(
+    {
+        operator.getitem: Op(
+            getitem,
+            [lambda g, _y, _x, index: scatter(g, index, _x.shape)],
+            view=True,
+            selects=True,
+            adds=lambda total, g, _x, index: _add_at(total, g, index),
+        )
+    }
 )
 defvjp(scatter, lambda g, _y, _x, index, shape: g[index])
 defvjp(

@@ -106,7 +106,7 @@ class SGD:
                 rebase(p, p.data - rate * g)
                 continue
             unshare(p)  # a graph that was kept still needs the old values
-            np.subtract(p._data, rate * g, out=p._data)
+            np.subtract(p._data, rate * g, p._data)
 
     def _watched(self):
         """The Node of the last parameter, or of another if that one has no gradient, or None."""
