@@ -317,7 +317,7 @@ def special_rows():
         **dict.fromkeys([gamma.psi_step, gamma.gamma_density], elementwise(few, wide, **REAL, **NO_HALF)),
         gamma.rgamma_slope: elementwise(wide, call=lambda x: gamma.rgamma_slope(s.rgamma(x), x), **REAL, **NO_HALF),
         gamma.beta_slope: elementwise(few, wide, call=lambda a, b: gamma.beta_slope(s.beta(a, b), a, b), **REAL, **NO_HALF),
-        gamma.beta_density: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit)), **REAL, **NO_HALF),
+        gamma.beta_density: row(case(1.5, 2, Array((2, 3), *unit)), case(2.5, 0.7, Array((), *unit)), case(0.5, 4, Array((0,), *unit)), **REAL, **NO_HALF),
         s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
         **dict.fromkeys([s.gammainc, s.gammaincc], Row([*elementwise(wide, wide).cases, case(2, Array((3,), *few)), case(Array((3,), *unit), Array((3,), *few))])),
         **dict.fromkeys([s.gammaincinv, s.gammainccinv], elementwise((0.8, 4.0), (0.1, 0.9))),

@@ -260,10 +260,12 @@ def _far_beta_density(a, b, x):
     return np.where(inside, (root * np.sqrt(a / (2 * np.pi * n) * b) / (x * (1 - x))) * root, edge)
 
 
-def _beta_density_in_x(g, y, a, b, x):
+def _beta_density_in_x(g, density, a, b, x):
+    y, a, b, x = (_double(v) for v in (density, a, b, x))
     end, scale = (x == 0) | (x == 1), 1 / special.beta(a, b)
     at_end = np.where(x == 0, _slope_at_end(scale, y, a, b - 1), -_slope_at_end(scale, y, b, a - 1))
-    return g * np.where(end, at_end, np.where(y == 0, 0.0, (a - 1) * y / x - (b - 1) * y / (1 - x)))
+    inside = np.where(y == 0, 0.0, (a - 1) * y / x - (b - 1) * y / (1 - x))
+    return g * np.where(end, at_end, inside).astype(g.dtype)
 
 
 def _nodes():
