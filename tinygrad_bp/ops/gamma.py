@@ -90,8 +90,9 @@ def psi_step(a, b):
         step = np.asarray(psi(w) - start)
         clear = (a > 0) & (4 * b >= a) & (1.5 * np.abs(step) >= np.abs(start))
         if not clear.all():
-            far = ~clear & (a > 10) & (w > 10)
-            for places, f in ((far, _far_psi_step), (~(clear | far), _near_psi_step)):
+            right, far = (a > 0) & (w > 0), (a > 10) & (w > 10)
+            parts = (far, _far_psi_step), (right & ~far, _near_psi_step), (~right, _left_psi_step)
+            for places, f in ((~clear & part, f) for part, f in parts):
                 if places.any():
                     step[places] = f(*_at(places, a, b, step))
         return step[()]
@@ -106,14 +107,20 @@ def _far_psi_step(a, b, _step=None):
     return np.log1p(b / a) + b / w / a * (0.5 + (1 / a + 1 / w) * (value + slope * v))
 
 
-def _near_psi_step(a, b, step):
-    """By the recurrence (DLMF 5.5.2) and, left of 0, by reflection (5.5.4)."""
-    x, y, w = np.where(a < 0, 1 - a, a), np.where(a < 0, -b, b), a + b
-    near = np.where(a < 0, _sine(b) / _sine(a) / _sine(w), 0.0) + _far_psi_step(x + 10, y)
+def _near_psi_step(a, b, _step=None):
+    """By the recurrence (DLMF 5.5.2)."""
+    step = _far_psi_step(a + 10, b)
     for k in range(10):
-        near = near + y / (x + y + k) / (x + k)
-    near = np.where(np.isinf(b) & np.isfinite(a), y, near)
-    return np.where(_is_pole(a) | _is_pole(w), np.nan, np.where((a < 0) == (w < 0), near, step))
+        step = step + b / (a + b + k) / (a + k)
+    return np.where(np.isinf(b) & np.isfinite(a), b, step)
+
+
+def _left_psi_step(a, b, step):
+    """By reflection (DLMF 5.5.4), where a and a + b are of one sign."""
+    w = a + b
+    reflected = _sine(b) / _sine(a) / _sine(w) + _near_psi_step(1 - a, -b)
+    step = np.where((a < 0) == (w < 0), np.where(a < 0, reflected, _near_psi_step(a, b)), step)
+    return np.where(_is_pole(a) | _is_pole(w), np.nan, step)
 
 
 @primitive
