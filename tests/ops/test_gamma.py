@@ -46,6 +46,7 @@ def powers(*ranges):
         (gamma.beta_density, beta_density, uniform((3.0, 79.0), (3.0, 79.0), (0.3, 0.7))),
         (gamma.beta_density, beta_density, powers((-3, 0.1), (-3, 2), (-300, -1))),
         (gamma.psi_step, psi_step, powers((-2, 2), (-2, 2))),
+        (gamma.psi_step, psi_step, uniform((1.4, 1.5), (0.001, 0.05))),  # ψ is 0 between
         (gamma.psi_step, psi_step, powers((1.01, 8), (-10, 8))),
         (gamma.psi_step, psi_step, powers((-3, 3), (-20, -3))),
         (gamma.psi_step, psi_step, lambda rng, n: [a := 10.0 ** rng.uniform(0, 4, n), -a * rng.uniform(0, 0.99, n)]),
