@@ -294,7 +294,8 @@ def special_rows():
         return {}
     from scipy import special as s
 
-    from tinygrad_bp.ops.special import log_moment, polygamma, psi_step
+    from tinygrad_bp.ops import gamma
+    from tinygrad_bp.ops.special import hankel_quotient
 
     def orders(*given, **settings):
         """A row for f(order, z) with constant orders."""
@@ -311,13 +312,16 @@ def special_rows():
         s.hyp0f1: row(case(1.5, Array((2, 3), *few)), case([0.5, 2], Array((2,), *few)), case(1.5, Array((), *few))),
         s.hyp1f1: row(case(1.5, 2.5, Array((2, 3), *few)), case([0.5, 2], 3.0, Array((2,), *few)), case(1.5, 0.5, Array((), *few))),
         s.hyp2f1: row(case(1.5, 2.5, 3.0, Array((2, 3), *unit)), case([0.5, 2], 3.0, 1.5, Array((2,), 0.1, 0.6)), case(1.5, 0.5, 2, Array((), *unit))),
-        polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
+        gamma.polygamma: row(*(case(n, Array(shape, *few)) for n in (0, 1, 3) for shape in [(2, 3), (), (0,)]), **REAL, **NO_HALF),
         **dict.fromkeys([s.beta, s.betaln], elementwise(few, wide)),
-        psi_step: elementwise(few, wide, **REAL, **NO_HALF),
+        **dict.fromkeys([gamma.psi_step, gamma.gamma_density], elementwise(few, wide, **REAL, **NO_HALF)),
+        gamma.rgamma_slope: elementwise(wide, call=lambda x: gamma.rgamma_slope(s.rgamma(x), x), **REAL, **NO_HALF),
+        gamma.beta_slope: elementwise(few, wide, call=lambda a, b: gamma.beta_slope(s.beta(a, b), a, b), **REAL, **NO_HALF),
+        gamma.beta_density: row(case(1.5, 2, Array((2, 3), *unit)), case(2.5, 0.7, Array((), *unit)), case(0.5, 4, Array((0,), *unit)), **REAL, **NO_HALF),
         s.betainc: row(case(1.5, 2, Array((2, 3), *unit)), case([0.5, 1, 4], [[2.0], [1.0]], Array((3,), *unit)), case(2.5, 0.7, Array((), *unit))),
         **dict.fromkeys([s.gammainc, s.gammaincc], Row([*elementwise(wide, wide).cases, case(2, Array((3,), *few)), case(Array((3,), *unit), Array((3,), *few))])),
         **dict.fromkeys([s.gammaincinv, s.gammainccinv], elementwise((0.8, 4.0), (0.1, 0.9))),
-        log_moment: elementwise((1.1, 6.0), wide, keywords=[{"k": k} for k in (0, 1, 2)], **REAL, **NO_HALF),
+        gamma.log_moment: elementwise((1.1, 6.0), wide, keywords=[{"k": k} for k in (0, 1, 2)], **REAL, **NO_HALF),
         **dict.fromkeys([s.erf, s.erfc, s.erfi, s.erfcx, s.ndtr, s.log_ndtr], elementwise((-1.5, 1.5))),
         **dict.fromkeys([s.erfinv, s.logit], elementwise(unit)),
         **dict.fromkeys([s.erfcinv, s.ndtri], elementwise((0.1, 0.9))),
@@ -332,6 +336,7 @@ def special_rows():
         **dict.fromkeys([s.hankel1, s.hankel2], orders(0.5, 2)),
         **dict.fromkeys([s.ive, s.jve, s.yve], orders(0.5, 2, **REAL)),
         **dict.fromkeys([s.yn, s.kn], orders(2, 0)),
+        hankel_quotient: row(*(case(v, Array(shape, 51.0, 60.0), sign=1, k=k) for v, k in [(1.5, 1), (2, 2)] for shape in [(2, 3), (), (0,)]), **NO_HALF),
     }  # fmt: skip
 
 

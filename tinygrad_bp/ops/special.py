@@ -5,221 +5,33 @@ The rules are those of the handbooks (Abramowitz and Stegun; the NIST DLMF). Wha
 - Where SciPy's value is NaN, so is the gradient. What would cancel is computed in double precision and in
   a stable form, so that gradients are right to 8 ε of their dtype at every float, but for these:
   `erfcx`, `dawsn`, `wofz` lose two digits between 2 and 7, scaled Bessel functions below 50, and products
-  with a value of SciPy's (`beta`, `poch`, Bessel functions far out, whose phase it loses) are as good as that.
+  with a value of SciPy's (`beta`, `poch`, Bessel functions far out, whose phase it loses) are as good as that;
+  the densities of `gammainc` beyond a = 160 or x = 700 and of `betainc` beyond a + b = 160 lose what their logarithm has of digits.
 - NaN, too: `poch` where a + m is a pole of Γ, `iv` of a z at which SciPy's neighbouring order is NaN (below
   1e-305), `ive` and `jve` of order ½ at 0, and the gradient of a complex value that has overflowed.
 - `gammainc` and `gammaincc` have a rule in a, too: by quadrature, to a relative 1e-12 for 0 ≤ a ≤ 1e8 (at 0
   from the right), beyond it as good as SciPy's value (1e-10 at 1e12); second derivatives in a to 1e-12 of their largest value. At x = 0 these are NaN.
 - SciPy's `polygamma`, `softmax`, `logsumexp` are Python functions that turn their arguments into plain
-  arrays, which a Tensor refuses: `polygamma` stands here, the others in `bp.nn.functional`.
+  arrays, which a Tensor refuses: `polygamma` stands in `gamma.py`, the others in `bp.nn.functional`.
 - Infinite slopes are infinite (`entr` and `xlogy` at 0), and that of `kl_div` and `rel_entr` at (0, 0) is
   NaN in the first argument; `i0e`, `i1e` and `ive` take the mean slope at 0.
-Read `indexing.py` next.
+Read `doubles.py` next.
 """
 
 import math
 
 import numpy as np
 from scipy import special
-from scipy.special import gammaln, psi, xlogy
+from scipy.special import xlogy
 
-from ..errors import NotDifferentiable, message
-from ..primitive import defvjp, nondifferentiable, primitive
+from ..primitive import defvjp, primitive
+from .doubles import _at, _double, _order, in_double
 from .elementwise import LN2, LN10, _part, reciprocal_or_zero
+from .gamma import ROOT_2PI, _log_ratio, _ratio
+from .gamma import polygamma as polygamma
 
-ROOT_PI, ROOT_2, ROOT_2PI = math.sqrt(math.pi), math.sqrt(2), math.sqrt(2 * math.pi)
-IN_PSI = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]  # B₂ₖ/2k, Bernoulli's numbers
-IN_LOG_GAMMA = [c / (2 * k + 1) for k, c in enumerate(IN_PSI)]
+ROOT_PI, ROOT_2 = math.sqrt(math.pi), math.sqrt(2)
 ODD_PRODUCTS = [float(math.prod(range(1, n, 2))) for n in range(63, 1, -2)]  # 1·3·5·…
-NOT_ANALYTIC = (special.ive, special.jve, special.yve)
-
-
-@primitive
-def polygamma(n, x):
-    """ψ⁽ⁿ⁾(x) for an integer n ≥ 0 and real x: the n-th derivative of ψ, which is that of log Γ."""
-    if x.dtype.kind == "c":
-        raise _no_rule("of ψ at complex numbers, which SciPy does not compute")
-    return np.asarray(special.polygamma(n, x), x.dtype)[()]
-
-
-def in_double(f, *slopes):
-    """Declare ∂f/∂xᵢ = slopesᵢ(y, x, …), computed in double precision; NaN where f is.
-
-    Of halves and singles the value y is computed anew: rounded, it would spoil what cancels.
-    """
-    defvjp(f, *(slope if slope in (_order, _parameter) else _rule(f, slope) for slope in slopes))
-
-
-def _rule(f, slope):
-    def rule(g, y, *args):
-        if f in NOT_ANALYTIC and y.dtype.kind == "c":
-            raise _no_rule("of this function at complex numbers, where it is not analytic")
-        xs = [_double(a) for a in args]
-        return g * np.where(np.isnan(y), y, slope(y if y.dtype.char in "dD" else f(*xs), *xs).astype(y.dtype))
-
-    few = (lambda g, y, a: rule(g, y, a), lambda g, y, a, b: rule(g, y, a, b))
-    more = (lambda g, y, a, b, c: rule(g, y, a, b, c), lambda g, y, a, b, c, d: rule(g, y, a, b, c, d))
-    return (few + more)[slope.__code__.co_argcount - 2]
-
-
-def _double(x):
-    """x in double precision."""
-    return x if isinstance(x, (int, float, complex)) else x.astype(np.promote_types(x.dtype, "d"), copy=False)
-
-
-def _is_pole(x):
-    """Is x a pole of Γ but 0, where Γ has a sign?"""
-    return (x < 0) & (x == np.floor(x))
-
-
-def _sine(x):
-    """sin πx/π, precise also for large and tiny x."""
-    r = x - 2 * np.round(x / 2)
-    return r * np.sinc(r)
-
-
-def _rgamma_slope(y, x):
-    """−ψ/Γ; left of ½ by the reflection 1/Γ(x) = Γ(1 − x) sin πx/π (DLMF 5.5.3), which has no poles."""
-    if x.dtype.kind == "c":
-        return -y * psi(x)
-    left = np.where(x < 0.5, x, 0.0)
-    cosine = np.cos(np.pi * (left - 2 * np.round(left / 2)))
-    reflected = special.gamma(1 - left) * (cosine - psi(1 - left) * _sine(left))
-    return np.where(x < 0.5, reflected, np.where(y == 0, 0.0, -y * psi(x)))
-
-
-@primitive
-def psi_step(a, b):
-    """ψ(a + b) − ψ(a) for real numbers, as precise for a tiny b as for others, where digits would cancel."""
-    a, b = np.broadcast_arrays(a, b)
-    with np.errstate(all="ignore"):
-        start, end = psi(a), psi(w := a + b)
-        step = np.array(end - start)
-        clear = (a > 0) & (w > 0) & (np.abs(step) >= 0.5 * np.maximum(np.abs(start), np.abs(end)))
-        if np.any(cancels := ~clear & ((a < 0) == (w < 0))):
-            step[cancels] = _small_psi_step(a[cancels], b[cancels])
-        return np.where(_is_pole(a) | _is_pole(w), np.nan, step)[()]
-
-
-def _small_psi_step(a, b):
-    """By the recurrence (DLMF 5.5.2), the asymptotic series (5.11.2) and, left of 0, by reflection (5.5.4)."""
-    x, step = np.where(a < 0, 1 - a, a), np.where(a < 0, -b, b)
-    far, log = x + 10, np.log1p(step / (x + 10))
-    total = np.where(a < 0, _sine(b) / _sine(a) / _sine(a + b), 0.0) + log - np.expm1(-log) / (2 * far)
-    for k in range(10):
-        total = total + np.where(np.isinf(x + step), np.sign(step), step / (x + step + k)) / (x + k)
-    for j, c in enumerate(IN_PSI, 1):
-        total = total - c * far ** (-2.0 * j) * np.expm1(-2 * j * log)
-    return total
-
-
-def _beta_slope(y, a, b):
-    """∂B/∂a = −B (ψ(a + b) − ψ(a)), and its limits where b → 0 and where 1/Γ(a + b) is 0."""
-    zero, tiny = (y == 0) & ((a + b == 0) | _is_pole(a + b)), np.abs(b) < 1e-290
-    limit = -special.beta(np.where(zero, a, 1.0), np.where(zero, 1 - a - b, 1.0)) / _sine(a)
-    at_zero = np.where(tiny, a, np.inf)  # ψ′(∞) is 0, and found at once
-    slope = np.where(tiny, -polygamma(1, at_zero), np.where(y == 0, 0.0, -y * psi_step(a, b)))
-    return np.where(_is_pole(a) | _is_pole(b), np.nan, np.where(zero, limit, slope))
-
-
-def _poch_slope(y, a, m):
-    """∂(a)ₘ/∂a = (a)ₘ (ψ(a + m) − ψ(a)), and its limits where 1/Γ(a) is 0."""
-    zero = (y == 0) & ((np.abs(a) < 1e-290) | _is_pole(a))
-    limit = special.gamma(a + m) * _rgamma_slope(0.0, a)
-    limit = np.where(np.isnan(limit), special.poch(1 - a - m, m) / _sine(m), limit)
-    return np.where(zero, limit, y * psi_step(a, m))
-
-
-def _excess(u):
-    """u − log(1 + u) ≥ 0, precise for a small u: with r = u/(2 + u), log(1 + u) = 2 artanh r."""
-    r = u / (2 + u)
-    series = r * (u - 2 * r * r * np.polyval([1 / n for n in range(23, 2, -2)], r * r))
-    return np.where(np.abs(u) < 0.3, series, u - np.log1p(u))
-
-
-def _series(a, coefficients, exact):
-    """(c₀ + c₁/a² + c₂/a⁴ + …)/a, and exact(a) for a < 10."""
-    u = 1 / np.where(a < 10, 10.0, a)
-    return np.where(a < 10, exact(np.where(a < 10, a, 1.0)), u * np.polyval(coefficients[::-1], u * u))
-
-
-def _stirling(a):
-    """log Γ(a) − Stirling's (a − ½) log a + a − ½ log 2π, for a > 0 (DLMF 5.11.1)."""
-    return _series(a, IN_LOG_GAMMA, lambda a: gammaln(a) + a - xlogy(a - 0.5, a) - math.log(ROOT_2PI))
-
-
-def _log_minus_psi(a):
-    """log a − ψ(a) for a > 0 (DLMF 5.11.2)."""
-    return _series(a, IN_PSI, lambda a: np.log(a) - psi(a) - 0.5 / a) / np.where(a < 10, 1.0, a) + 0.5 / a
-
-
-def _deviation(a, m):
-    """a log(a/m) + m − a ≥ 0 (Loader, 2000), precise where m is nearly a."""
-    return np.where(np.abs(m - a) < 0.3 * a, a * _excess((m - a) / a), m - a - a * _log_ratio(m, a))
-
-
-def _gamma_density(a, x):
-    """xᵃ⁻¹e⁻ˣ/Γ(a), 0 at infinite a or x; for a ≥ 10 by the deviation, in which no large exponents cancel."""
-    high = np.exp(-_deviation(a, x) - _stirling(a)) * np.sqrt(a / (2 * np.pi)) / np.where(x == 0, 1.0, x)
-    density = np.where(a < 10, np.exp(xlogy(a - 1, x) + np.log(a) - x - gammaln(a + 1)), high)
-    return np.where(np.isinf(a) | np.isinf(x), 0.0, density)
-
-
-def _beta_density(_y, a, b, x):
-    """xᵃ⁻¹(1 − x)ᵇ⁻¹/B(a, b); inside by the deviations of (a + b)x from a, and of the rest from b."""
-    n = a + b
-    inside = (x > 0) & (x < 1) & (a > 0) & (b > 0) & (n < np.inf)
-    edge = np.exp(xlogy(a - 1, x) + special.xlog1py(b - 1, -x) - special.betaln(a, b))
-    exponent = _stirling(n) - _stirling(a) - _stirling(b) - _deviation(a, n * x) - _deviation(b, n * (1 - x))
-    return np.where(inside, np.exp(exponent) * (np.sqrt(a / (2 * np.pi * n) * b) / (x * (1 - x))), edge)
-
-
-def _nodes():
-    """Double-exponential quadrature (Takahasi and Mori, 1974) of what decays like e^−s, s from 0 to ∞."""
-    t = np.arange(-3.6, 4.5, 0.125)
-    s = np.exp(t - np.exp(-t))
-    return list(zip(s, s * (1 + np.exp(-t))))
-
-
-@primitive
-def log_moment(a, x, k):
-    """E[(log t − ψ(a))ᵏ; t < x] for t of the gamma distribution a ≥ 1; −E[…; t > x] where x > a + 1.
-
-    Averages over log t = log x + s are quotients, and x − a and s are taken out of their exponents, so
-    that no large numbers have to cancel.
-    """
-    dtype, a, x = np.result_type(a, x), np.asarray(a, np.float64), np.asarray(x, np.float64)
-    total = moment = 0.0
-    with np.errstate(all="ignore"):
-        above = x > a + 1
-        step = 1 / np.maximum(np.abs(a - x), np.sqrt(np.maximum(a, x)))
-        start = _log_minus_psi(a) + _log_ratio(x, a)
-        for node, weight in _nodes():
-            # t = x + x·node·step, or xe^(−node·step)
-            s = np.where(above, np.log1p(node * step), -node * step)
-            density = weight * np.exp((a - x - above) * s - x * _excess(np.expm1(s)))
-            total, moment = total + density, moment + density * (start + s) ** k
-        tail = np.where(above, -special.gammaincc(a, x), special.gammainc(a, x))
-        return np.where(tail == 0, 0.0, tail * (moment / total)).astype(dtype)[()]
-
-
-def _log_moment_in_a(g, _y, a, x, k):
-    """∂p/∂a = p (log t − ψ), and ∂ψ/∂a = ψ′."""
-    share = log_moment(a, x, k + 1)
-    return g * (share - k * polygamma(1, a) * log_moment(a, x, k - 1)) if k else g * share
-
-
-def _log_moment_in_x(g, _y, a, x, k):
-    b, t = _double(a), _double(x)
-    return g * (_gamma_density(b, t) * (_log_minus_psi(b) + _log_ratio(t, b)) ** k).astype(g.dtype)
-
-
-def _gammainc_in_a(_y, a, x):
-    """∂P/∂a, 0 at infinite a or x; below a = 1 by P(a, x) = P(a + 1, x) + xᵃe⁻ˣ/Γ(a + 1)."""
-    low = np.where(a < 1, a, 0.0)
-    step = (a < 1) * np.exp(xlogy(low, x) - x - gammaln(low + 1))
-    slope = log_moment(a + (a < 1), x, k=1) + xlogy(step, x) - step * psi(low + 1)
-    return np.where(np.isinf(a) | np.isinf(x), 0.0, slope)
 
 
 def _far(x, sign):
@@ -267,18 +79,40 @@ def _over(y, x):
     return np.where(np.abs(x) < 1e-100, 0.5, y / x)
 
 
-def _damped(v, y, z, slope, sign):
-    """`slope` of y = e^∓z I_v(z) or e^z K_v(z) (sign −1 or 1), far out by Hankel's expansion (DLMF 10.40).
+def _is_far(v, z):
+    return np.abs(z) > np.maximum(50.0, v * v)
 
-    That is y = (2πz)^−½ (1 + c₁/z + c₂/z² + …): its derivative is small where those of its factors cancel.
+
+@primitive
+def hankel_quotient(v, z, sign, k=1):
+    """Σ (n + ½)ᵏ cₙ/zᵏ / Σ cₙ over the terms cₙ of Hankel's expansion (DLMF 10.40) far out, 0 elsewhere."""
+    with np.errstate(all="ignore"):
+        far = _is_far(v, z)
+        quotient = np.zeros(np.shape(far), np.result_type(z, np.float32))
+        if far.any():
+            quotient[far] = _hankel_quotient(sign, k, *_at(far, v, z))
+        return quotient[()]
+
+
+def _hankel_quotient(sign, k, v, z):
+    u, term, total, weighted = sign / (8 * (z if sign > 0 else np.abs(z))), 1.0, 1.0, 0.5**k
+    for n in range(1, 16):
+        term = term * u * ((4 * v * v - (2 * n - 1) ** 2) / n)
+        total, weighted = total + term, weighted + (n + 0.5) ** k * term
+    return weighted / total / z**k
+
+
+def _hankel_in_z(g, y, v, z, sign, k=1):
+    first, after = (hankel_quotient(v, z, sign, i) for i in (1, k + 1))
+    return g * (first * y - after - _ratio(k * y, z))
+
+
+def _damped(v, y, z, slope, sign):
+    """`slope` of y = e^∓z I_v(z) or e^z K_v(z) (sign −1 or 1), far out by Hankel's expansion.
+
+    That is y = (2πz)^−½ Σ cₙ, cₙ ∝ z⁻ⁿ: its derivative is small where those of its factors cancel.
     """
-    far = np.abs(z) > np.maximum(50.0, v * v)
-    u = sign / np.where(far, 8 * (z if sign > 0 else np.abs(z)), np.inf)
-    term, total, weighted = 1.0, 1.0, 0.5
-    for k in range(1, 16):
-        term = term * u * ((4 * v * v - (2 * k - 1) ** 2) / k)
-        total, weighted = total + term, weighted + (k + 0.5) * term
-    return np.where(far, -y * weighted / total / np.where(far, z, 1.0), slope)
+    return np.where(_is_far(v, z), -y * hankel_quotient(v, z, sign), slope)
 
 
 def _singular(f, v, y, z, rest=0.0, second_kind=False):
@@ -291,55 +125,7 @@ def _singular(f, v, y, z, rest=0.0, second_kind=False):
     return np.where(np.isinf(outer), -outer, np.where(np.isinf(inner), inner, inner - outer + rest))
 
 
-def _ratio(x, y):
-    """x/y, and 0 at (0, 0)."""
-    return x / np.where((x == 0) & (y == 0), 1.0, y)
-
-
-def _log_ratio(a, b):
-    """log(a/b), also where a/b over- or underflows and log a − log b does not."""
-    ratio = a / b
-    fits = (ratio > 0) & np.isfinite(ratio)
-    return np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(a) - np.log(b))
-
-
-def _no_rule(what):
-    return NotDifferentiable(
-        message(f"no derivative is known {what}", do="pass a constant there, or its .data")
-    )
-
-
-def _order(g, _y, _a, _b, _c=None, _z=None):
-    raise _no_rule("in the order of this function")
-
-
-def _parameter(g, _y, _a, _b, _x):
-    raise _no_rule("in the parameters a and b of betainc")
-
-
 # fmt: off
-# the gamma function and its relatives
-defvjp(polygamma,           None, lambda g, _y, n, x: g * polygamma(n + 1, x), broadcasts="elementwise")
-defvjp(psi_step,            lambda g, _y, a, b: g * (polygamma(1, a + b) - polygamma(1, a)),
-                            lambda g, _y, a, b: g * polygamma(1, a + b), broadcasts="elementwise")
-in_double(special.rgamma,   _rgamma_slope)
-in_double(special.poch,     _poch_slope, lambda y, a, m: np.where(y == 0, 0.0, y * psi(a + m)))
-defvjp(special.gamma,       lambda g, y, x: g * (y * psi(x)))
-defvjp(gammaln,             lambda g, _y, x: g * psi(x))
-in_double(special.loggamma, lambda _y, x: psi(x))
-in_double(psi,              lambda _y, x: polygamma(1, x))
-in_double(special.beta,     _beta_slope, lambda y, a, b: _beta_slope(y, b, a))
-in_double(special.betaln,   lambda _y, a, b: np.where(_is_pole(b), np.nan, -psi_step(a, b)),
-                            lambda _y, a, b: np.where(_is_pole(a), np.nan, -psi_step(b, a)))
-in_double(special.betainc,  _parameter, _parameter, _beta_density)
-defvjp(log_moment,          _log_moment_in_a, _log_moment_in_x, broadcasts="elementwise")
-in_double(special.gammainc,  _gammainc_in_a, lambda _y, a, x: _gamma_density(a, x))
-in_double(special.gammaincc, lambda y, a, x: -_gammainc_in_a(y, a, x), lambda _y, a, x: -_gamma_density(a, x))
-in_double(special.gammaincinv, lambda y, a, _p: -_ratio(_gammainc_in_a(y, a, y), _gamma_density(a, y)),
-                            lambda y, a, _p: 1 / _gamma_density(a, y))
-in_double(special.gammainccinv, lambda y, a, _p: -_ratio(_gammainc_in_a(y, a, y), _gamma_density(a, y)),
-                            lambda y, a, _p: -1 / _gamma_density(a, y))
-
 # the error function and its relatives
 defvjp(special.erf,         lambda g, _y, x: g * (2 / ROOT_PI) * np.exp(-x * x))
 defvjp(special.erfc,        lambda g, _y, x: g * (-2 / ROOT_PI) * np.exp(-x * x))
@@ -403,5 +189,5 @@ in_double(special.ive,      _order, lambda y, v, z: _damped(v, y, z, 0.5 * speci
 in_double(special.kv,       _order, lambda y, v, z: _singular(special.kv, v, y, z))
 in_double(special.kn,       _order, lambda y, v, z: _singular(special.kn, v, y, z))
 in_double(special.kve,      _order, lambda y, v, z: _damped(v, y, z, _singular(special.kve, v, y, z, y), 1))
-nondifferentiable(special.gammasgn)
+defvjp(hankel_quotient,     lambda g, _y, _v, _z, sign, k=1: _order(g, 0, 0, 0), _hankel_in_z, broadcasts="elementwise")
 # fmt: on
