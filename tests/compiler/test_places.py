@@ -108,6 +108,42 @@ def test_a_weights_gradient_is_not_looked_at_if_the_bias_tells():
     assert telling(program, [dw]) == [dw], "nothing else tells of it"
 
 
+def test_a_sum_of_products_is_not_looked_at_if_all_its_parts_are_told_of():
+    def f(a, b, x):
+        d, e = np.exp(a), np.exp(b)
+        return d.T @ x + e.T @ x, np.sum(d, axis=0), np.sum(e, axis=0)
+
+    program = traced(f, X, X, Y)
+    both, first, second = program.results
+    assert telling(program, [both, first, second]) == [first, second]
+    assert telling(program, [both, first]) == [both, first], "nothing else tells of e"
+    program = traced(lambda a, x: (np.exp(a) + a.T.T @ x, np.sum(a, axis=0)), X, X[:4])
+    assert program.results[0] in telling(program, program.results), "one part is a rule's own"
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("at", range(5))
+def test_second_derivatives_that_meet_a_nan_are_eager_ones(broken, at):
+    labels = RNG.integers(0, 3, 6)
+
+    def product(x, p, v):
+        def cost(w, u):
+            return F.cross_entropy(np.tanh(np.tanh(x @ w.T) @ w) @ u, labels)
+
+        return bp.hvp(cost, p, v)
+
+    compiled, arrays = bp.compile(product), [X, Y[:4].T, Y[:4], Y[1:5].T, Y[1:5]]
+    for n in range(6):
+        x, *rest = [a.copy() for a in arrays]
+        if n == 4:
+            (x, *rest)[at][1, 1] = broken
+        with np.errstate(all="ignore"):
+            found, expected = (f(x, tuple(rest[:2]), tuple(rest[2:])) for f in (compiled, product))
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a, b, rtol=1e-9)
+    assert compiled.stats == compiled.stats | {"traces": 2, "replays": 3, "eager": 1}
+
+
 def test_what_an_elementwise_rule_gives_is_always_looked_at():
     program = passes.optimized(traced(lambda g, x: (g * x, np.sum(g, axis=0)), X, X))
     assert program.results[0] in telling(program, program.results), "x may have a NaN, and Σ g has none"
