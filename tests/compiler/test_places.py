@@ -217,6 +217,43 @@ def test_matrices_of_short_rows_whose_largest_are_asked_for_are_kept_turned():
     np.testing.assert_allclose(found, f(x, w), rtol=1e-13)
 
 
+def layer(x, w, b):
+    """A sum over a layer of relus, and how it changes with w."""
+    return bp.value_and_grad(lambda w: np.sum(np.maximum(x @ w.T + b, 0) ** 2))(w)
+
+
+def f32(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def test_a_product_of_few_rows_and_many_columns_is_kept_turned_with_all_around_it():
+    x, w, b = f32(16, 128), f32(64, 128), f32(64)
+    program = passes.optimized(traced(layer, x, w, b))
+    around = {v for call in program.calls for v in call.outs if v.shape == (16, 64)}
+    assert len(around) > 4
+    assert turned(program, {}) == around
+    compiled = bp.compile(layer)
+    for _ in range(4):
+        found = compiled(x, w, b)
+    for a, e in zip(found, layer(x, w, b)):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-3)
+    given = program.inputs[1]
+    assert turned(program, {given: w})
+    assert not turned(program, {given: np.asfortranarray(w)})
+
+
+@pytest.mark.parametrize("step", [
+    lambda x, w, y: np.sum(np.exp(x.astype(np.float64) @ w.astype(np.float64).T)),
+    lambda x, w, y: np.sum(np.exp(np.tile(x, (3, 1)) @ w.T)),
+    lambda x, w, y: np.sum(np.exp(x[:, :100] @ w[:, :100].T)),
+    lambda x, w, y: np.exp(x @ w.T),
+    lambda x, w, y: np.sum(np.exp(x @ w.T - y)),
+    lambda x, w, y: np.sum(np.sort(np.exp(x @ w.T), axis=0) * np.tanh(x @ w.T)),
+], ids=["float64", "more rows", "a small one", "put out", "beside what is given", "made one way only"])  # fmt: skip
+def test_a_product_stays_as_it_is_where_turning_it_would_not_pay(step):
+    assert not turned(passes.optimized(traced(step, f32(16, 128), f32(64, 128), f32(16, 64))), {})
+
+
 def test_spreading_that_numpy_does_by_itself_is_left_to_it():
     program = passes.straight(traced(lambda x, b: x * np.reshape(b, (1, 4)), X, X[0]))
     assert [c.function for c in program.calls] == [np.multiply]
