@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_bp as bp
 from tests.compiler.steps import training
+from tinygrad_bp.compiler.guards import MISSED
 from tinygrad_bp.compiler.jit import TRACES
 from tinygrad_bp.compiler.tracer import Tracer, Untraceable
 from tinygrad_bp.nn import functional as F
@@ -82,6 +83,28 @@ def test_containers_keywords_and_several_results():
     np.testing.assert_array_equal(y["total"], total)
     assert y["parts"] == (np.sum(total), "a word")
     assert step.stats["replays"] == 2
+
+
+def test_arrays_in_containers_are_asked_for_quickly_and_so_is_how_these_are_built():
+    run = bp.compile(lambda p, rest: p["w"] * rest[0][0] + p["b"] * rest[1])
+    args = {"w": X, "b": X[0]}, [(X + 1,), X[1]]
+    expected = repeat(run, 3, *args)
+    np.testing.assert_array_equal(run._quick(args), expected)
+    p, rest = args
+    for other in (
+        ({"b": X[0], "w": X}, rest), ({"w": X, "b": X[0], "c": X}, rest), (p, tuple(rest)), (p, [[X + 1], X[1]]),
+        (p, [*rest, X]), (p, [(X + 1,), X[1].astype(np.float32)]), (p, [(X + 1,), bp.tensor(X[1])]), (p, X), (p,),
+        (p, (part for part in rest)),
+    ):  # fmt: skip
+        assert run._quick(other) is MISSED
+    assert next(other[1]) is rest[0], "what is not asked for is not taken"
+    np.testing.assert_array_equal(run({"b": X[0], "w": X}, tuple(rest)), expected)
+
+
+def test_tensors_in_containers_are_no_arrays():
+    double, t = bp.compile(lambda p: p["w"] * 2), bp.tensor(X)
+    for w in (X, t, X, t):
+        assert type(repeat(double, 4, {"w": w})) is type(w)
 
 
 def test_gradient_clipping_and_a_read_gradient():

@@ -108,6 +108,42 @@ def test_a_weights_gradient_is_not_looked_at_if_the_bias_tells():
     assert telling(program, [dw]) == [dw], "nothing else tells of it"
 
 
+def test_a_sum_of_products_is_not_looked_at_if_all_its_parts_are_told_of():
+    def f(a, b, x):
+        d, e = np.exp(a), np.exp(b)
+        return d.T @ x + e.T @ x, np.sum(d, axis=0), np.sum(e, axis=0)
+
+    program = traced(f, X, X, Y)
+    both, first, second = program.results
+    assert telling(program, [both, first, second]) == [first, second]
+    assert telling(program, [both, first]) == [both, first], "nothing else tells of e"
+    program = traced(lambda a, x: (np.exp(a) + a.T.T @ x, np.sum(a, axis=0)), X, X[:4])
+    assert program.results[0] in telling(program, program.results), "one part is a rule's own"
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("at", range(5))
+def test_second_derivatives_that_meet_a_nan_are_eager_ones(broken, at):
+    labels = RNG.integers(0, 3, 6)
+
+    def product(x, p, v):
+        def cost(w, u):
+            return F.cross_entropy(np.tanh(np.tanh(x @ w.T) @ w) @ u, labels)
+
+        return bp.hvp(cost, p, v)
+
+    compiled, arrays = bp.compile(product), [X, Y[:4].T, Y[:4], Y[1:5].T, Y[1:5]]
+    for n in range(6):
+        x, *rest = [a.copy() for a in arrays]
+        if n == 4:
+            (x, *rest)[at][1, 1] = broken
+        with np.errstate(all="ignore"):
+            found, expected = (f(x, tuple(rest[:2]), tuple(rest[2:])) for f in (compiled, product))
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a, b, rtol=1e-9)
+    assert compiled.stats == compiled.stats | {"traces": 2, "replays": 3, "eager": 1}
+
+
 def test_what_an_elementwise_rule_gives_is_always_looked_at():
     program = passes.optimized(traced(lambda g, x: (g * x, np.sum(g, axis=0)), X, X))
     assert program.results[0] in telling(program, program.results), "x may have a NaN, and Σ g has none"
@@ -179,6 +215,43 @@ def test_matrices_of_short_rows_whose_largest_are_asked_for_are_kept_turned():
     for _ in range(4):
         found = compiled(x, w)
     np.testing.assert_allclose(found, f(x, w), rtol=1e-13)
+
+
+def layer(x, w, b):
+    """A sum over a layer of relus, and how it changes with w."""
+    return bp.value_and_grad(lambda w: np.sum(np.maximum(x @ w.T + b, 0) ** 2))(w)
+
+
+def f32(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def test_a_product_of_few_rows_and_many_columns_is_kept_turned_with_all_around_it():
+    x, w, b = f32(16, 128), f32(64, 128), f32(64)
+    program = passes.optimized(traced(layer, x, w, b))
+    around = {v for call in program.calls for v in call.outs if v.shape == (16, 64)}
+    assert len(around) > 4
+    assert turned(program, {}) == around
+    compiled = bp.compile(layer)
+    for _ in range(4):
+        found = compiled(x, w, b)
+    for a, e in zip(found, layer(x, w, b)):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-3)
+    given = program.inputs[1]
+    assert turned(program, {given: w})
+    assert not turned(program, {given: np.asfortranarray(w)})
+
+
+@pytest.mark.parametrize("step", [
+    lambda x, w, y: np.sum(np.exp(x.astype(np.float64) @ w.astype(np.float64).T)),
+    lambda x, w, y: np.sum(np.exp(np.tile(x, (3, 1)) @ w.T)),
+    lambda x, w, y: np.sum(np.exp(x[:, :100] @ w[:, :100].T)),
+    lambda x, w, y: np.exp(x @ w.T),
+    lambda x, w, y: np.sum(np.exp(x @ w.T - y)),
+    lambda x, w, y: np.sum(np.sort(np.exp(x @ w.T), axis=0) * np.tanh(x @ w.T)),
+], ids=["float64", "more rows", "a small one", "put out", "beside what is given", "made one way only"])  # fmt: skip
+def test_a_product_stays_as_it_is_where_turning_it_would_not_pay(step):
+    assert not turned(passes.optimized(traced(step, f32(16, 128), f32(64, 128), f32(16, 64))), {})
 
 
 def test_spreading_that_numpy_does_by_itself_is_left_to_it():

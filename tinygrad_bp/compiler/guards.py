@@ -49,6 +49,15 @@ class Questions:
             self.tests.append(f"{holders}({root}._data) <= {alone} and not {root}._alias")
         return self
 
+    def parts(self, word: str, x) -> list[tuple[str, Any]]:
+        """Is it still built of such tuples, lists and dicts? The words for what is in them, and what that is now."""
+        if type(x) not in (tuple, list, dict):
+            return [(word, x)]
+        keys = tuple(x if type(x) is dict else range(len(x)))
+        alike = f"tuple({word}) == {self.name(keys)}" if type(x) is dict else f"len({word}) == {len(x)}"
+        self.tests.append(f"type({word}) is {self.name(type(x))} and {alike}")
+        return [part for k in keys for part in self.parts(f"{word}[{self.name(k)}]", x[k])]
+
     def array(self, word: str, v) -> None:
         """Is it of the shape and dtype of v?"""
         kind = self.name(np.ndarray if v.is_array else v.dtype.type)
@@ -84,13 +93,18 @@ def _alone():
 ALONE = _alone()
 
 
-def quick(replay, lock, stats) -> Callable[[tuple], Any]:
+def quick(replay, args, lock, stats) -> Callable[[tuple], Any] | None:
     """A function of the tuple of a call's arguments, which replays if nothing has changed, and else gives MISSED.
 
-    For steps of plain arrays whose program draws no random numbers and rebinds no state.
+    For steps of arrays, in tuples, lists and dicts, whose program draws no random numbers and rebinds no
+    state; None for others. `args`: those of one call, which tell how they are built.
     """
     program, trace, ask = replay.program, replay.trace, Questions()
     inputs, name = [f"i{n}" for n in range(len(program.inputs))], ask.name
+    parts = ask.parts("args", args)
+    if replay.generators or replay.others or any(type(x) is not np.ndarray for _, x in parts):
+        return None
+    built, ask.tests = ask.tests, []
     ask.tests.append(f"{name(AMBIENT.get)}() is {name(AMBIENT.get())}")
     for word, v in zip(inputs, program.inputs):
         ask.array(word, v)
@@ -106,8 +120,8 @@ def quick(replay, lock, stats) -> Callable[[tuple], Any]:
     if trace.alone and not program.results[0].is_array:
         result = f"{name(Tensor._of)}(found[0][0], None)"
     lines = [
-        f"if len(args) != {len(inputs)}: {missed}",
-        *([f"{', '.join(inputs)}, = args"] if inputs else []),
+        f"if not ({' and '.join(built)}): {missed}",
+        *(f"{word} = {part}" for word, (part, _) in zip(inputs, parts)),
         f"{name(lock.acquire)}()",
         "try:",
         f"    if not ({' and '.join(surroundings)}): {missed}",

@@ -2,14 +2,15 @@
 
 The one idea: a NaN spreads. Where the sweep looks whether a NaN has met a zero cotangent, a replay looks
 at what it is about to return or write; and of that it leaves out a large product, a weight's gradient
-δᵀa, if a NaN in δ or a would be found in something smaller, such as the sum of δ. Read `codegen.py` next.
+δᵀa, or a sum of such, if a NaN in δ or a would be found in something smaller, such as the sum of δ. Read
+`codegen.py` next.
 """
 
 import math
 
 import numpy as np
 
-from .places import is_product, seen_by
+from .places import is_product, is_view
 from .program import Program, Var
 
 SPREADING = frozenset({
@@ -21,27 +22,23 @@ SPREADING = frozenset({
 
 def telling(program: Program, values: list[Var]) -> list[Var]:
     """Those of `values` that have a NaN if any of them has one that an elementwise rule has made or been given."""
-    made = {v: call for call in program.calls for v in call.outs}
-
-    def told(v, heard):
-        """Would a NaN in v be heard of? One that is given does not come from a rule."""
-        whole = seen_by(v, made)
-        return v in heard or type(whole) is not Var or whole in heard or whole not in made
-
     kept = list(values)
     for v in sorted(values, key=lambda v: -math.prod(v.shape)):
-        if v in made and is_product(made[v]):
-            rest = [u for u in kept if u is not v]
-            heard = _spreading_to(rest, program)
-            if all(told(u, heard) for u in made[v].inputs()):
-                kept = rest
+        rest = [u for u in kept if u is not v]
+        if v in _heard_of(rest, program):
+            kept = rest
     return kept
 
 
-def _spreading_to(values, program):
-    """All Vars in which a NaN would be one in some of `values`, too."""
+def _heard_of(values, program):
+    """All Vars whose NaNs, if they come from such a rule, are heard of in `values`. A NaN that is given does not."""
     heard = set(values)
     for call in reversed(program.calls):
         if call.out in heard and call.function in SPREADING and not call.several:
             heard.update(call.inputs())
+    heard.update(program.inputs, program.state)
+    for call in program.calls:
+        linear = is_product(call) or is_view(call) or call.function in (np.add, np.subtract)
+        if linear and heard.issuperset(call.inputs()):
+            heard.add(call.out)
     return heard

@@ -21,6 +21,8 @@ LINE = 64
 """Bytes of a cache line, and of the widest register."""
 SHORT = 64
 """Numbers in a row up to which starting on it costs more than what is done there."""
+LONG = 1 << 17
+"""Multiplications in a product from which on its time matters more than that of what is around it."""
 BASIC = (int, np.integer, slice, type(...))
 VIEWS = frozenset({np.transpose, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.swapaxes, np.moveaxis,
                    np.broadcast_to, np.diagonal, np.real, np.imag, operator.getitem})  # fmt: skip
@@ -191,9 +193,9 @@ class Places:
 def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
     """The matrices that are kept transposed in memory.
 
-    x wᵀ of few examples and long rows is quicker as (w xᵀ)ᵀ, and so is the largest of each of many short
-    rows. What is elementwise around it goes with it, unless something there is given, or made by what
-    writes one way round only.
+    x wᵀ of few rows and many columns is quicker as (w xᵀ)ᵀ, and so is the largest of each of many short
+    rows. What is elementwise around it goes with it; if something there is given, made by what writes one
+    way round only, or (around x wᵀ) put out, all stays as it was.
     """
     made = program.made
     products = [call.out for call in program.calls if is_product(call) and _quicker_turned(call, made, fixed)]
@@ -202,12 +204,13 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
         return set()
     alike: dict[Var, list[Var]] = {}
     for call in program.calls:
-        if len(call.out.shape) == 2 and is_elementwise(call) and not call.several:
+        if len(call.out.shape) == 2 and _either_way(call) and not call.several:
             around = [v for v in (*call.inputs(), call.out) if v.shape == call.out.shape]
             for v in around:
                 alike.setdefault(v, []).extend(around)
 
-    free = {v for v, c in made.items() if is_elementwise(c) or is_product(c) or is_scatter(c)}
+    free = {v for v, call in made.items() if _either_way(call) or is_product(call) or is_scatter(call)}
+    kept = set(program.outputs())
     found: set[Var] = set()
     for start in starts:
         group, new = {start}, [start]
@@ -215,8 +218,14 @@ def turned(program: Program, fixed: dict[Var, np.ndarray]) -> set[Var]:
             fresh = [u for v in new for u in alike.get(v, ()) if u not in group]
             new = list(dict.fromkeys(fresh))
             group.update(new)
-        found |= group if group <= free else group & set(products)
+        if group <= free and (start not in products or kept.isdisjoint(group)):
+            found |= group
     return found
+
+
+def _either_way(call):
+    """Is it elementwise, and does it write its result whichever way round that lies?"""
+    return is_elementwise(call) or call.function is np.ndarray.astype
 
 
 def _of_short_rows(call):
@@ -227,10 +236,11 @@ def _of_short_rows(call):
 
 
 def _quicker_turned(call, made, fixed):
-    """Is it x wᵀ, w a parameter, for few examples and long rows?"""
+    """Is it a long x wᵀ in float32 with twice as many columns as rows? (Not if w is known to lie transposed itself.)"""
     x, w = call.args
     turn = made.get(w) if type(w) is Var else None
-    w = turn.args[0] if turn is not None and turn.function is np.transpose and len(turn.args) == 1 else None
-    if w not in fixed or not fixed[w].flags.c_contiguous or type(x) is not Var or x in fixed:
+    if turn is None or turn.function is not np.transpose or len(turn.args) > 1 or len(call.out.shape) != 2:
         return False
-    return len(x.shape) == 2 and 1 < x.shape[0] <= 16 and x.shape[1] >= 256
+    (rows, columns), w = call.out.shape, fixed.get(turn.args[0])
+    long = call.out.dtype.char == "f" and rows * columns * x.shape[1] >= LONG
+    return long and 1 < rows <= columns // 2 and (w is None or w.flags.c_contiguous)

@@ -221,6 +221,7 @@ class Signature:
             self.arrays.append(x)
             return lambda new: next(new)
         if type(x) is Tensor and x._node is None:
+            key.append(Tensor)  # what is returned may be one
             part = self._take(constant(x), key)
             return lambda new: Tensor._of(part(new), None)
         if type(x) in (tuple, list, dict):
