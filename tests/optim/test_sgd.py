@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_bp as bp
 from tinygrad_bp.optim import SGD
+from tinygrad_bp.optim.sgd import BLOCK
 from tinygrad_bp.primitive import DuckArray
 
 
@@ -153,6 +154,17 @@ class Box(DuckArray):
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         self.log.append(ufunc.__name__)
         return Box(ufunc(*(i.array if isinstance(i, Box) else i for i in inputs)), self.log)
+
+
+@pytest.mark.parametrize("shape", [(2 * BLOCK + 3,), (3, BLOCK), (2, 3 * BLOCK), (301, 7, 131)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_parameters_move_whole(shape, order):
+    p = bp.Tensor(np.asarray(np.random.default_rng(0).random(shape), order=order), requires_grad=True)
+    before, array = p.data.copy(), p.data
+    p.grad = np.random.default_rng(1).random(shape)
+    SGD([p], lr=0.5).step()
+    np.testing.assert_array_equal(p.data, before - 0.5 * p.grad)
+    assert p.data is array
 
 
 def test_stand_ins_for_arrays_are_updated_by_rebinding():

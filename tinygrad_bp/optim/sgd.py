@@ -17,6 +17,8 @@ from ..tensor import Tensor
 from ..writes import rebase, unshare
 
 _SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+BLOCK = 1 << 16
+"""Numbers of a large parameter that are moved at a time."""
 _STALE = message(
     "SGD.step was given gradients that contain those of an earlier step",
     expected="gradients of backward passes since the last step",
@@ -106,7 +108,10 @@ class SGD:
                 rebase(p, p.data - rate * g)
                 continue
             unshare(p)  # a graph that was kept still needs the old values
-            np.subtract(p._data, rate * g, p._data)
+            if g.size < 2 * BLOCK:
+                np.subtract(p._data, rate * g, p._data)
+            else:
+                _move(p._data, g, rate)
 
     def _watched(self):
         """The Node of the last parameter, or of another if that one has no gradient, or None."""
@@ -156,6 +161,14 @@ class SGD:
     def __repr__(self):
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in _SETTINGS if getattr(self, name))
         return f"SGD({len(self.params)} parameters, {settings})"
+
+
+def _move(p, g, rate):
+    """p −= rate·g in blocks of rows: what is multiplied has not left the cache when it is subtracted."""
+    rows = max(1, BLOCK * len(p) // p.size)
+    for i in range(0, len(p), rows):
+        block = p[i : i + rows]
+        np.subtract(block, rate * g[i : i + rows], block)
 
 
 def _checked(params):
