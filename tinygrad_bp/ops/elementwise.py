@@ -42,8 +42,11 @@ def _sign(x):
 
 
 def _root(x):
-    """√(1 + x²), for real x of any size."""
-    return np.sqrt(x * x + 1) if x.dtype.kind == "c" else np.hypot(x, 1)
+    """√(1 + x²), for real x of any size: |x| where 1 is too small to count (hypot takes six times as long)."""
+    root = np.sqrt(x * x + 1)
+    if x.dtype.kind == "c":
+        return root
+    return np.where(np.abs(x) < 2 * np.finfo(x.dtype).eps ** -0.5, root, np.abs(x))[()]
 
 
 def _leg(x):
