@@ -347,9 +347,9 @@ class Tensor(ArrayMethods):
                     return record_unary(op, args[0], op.of_one)
                 try:
                     (x,), named = op.bind(args, kwargs)
-                except NotDifferentiable:  # of a constant it may be called so
-                    return record(op, args, kwargs)
-                if all(map(plain, named.values())):
+                except NotDifferentiable:  # of a constant it may be called so, which `record` sees to
+                    named = None
+                if named is not None and all(map(plain, named.values())):
                     return record_unary(op, x, func, named)
             elif op.count == len(args) == 2 and not (op.together or op.view or op.elementwise or kwargs):
                 return record_binary(op, args[0], args[1], func)  # whose rules get Outlines, too
