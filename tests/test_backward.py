@@ -646,6 +646,33 @@ def test_erasing_in_place_changes_no_array_that_others_have():
         np.testing.assert_array_equal(x.grad, [times * 6.0 * X[0], times * (10.0 + 2.0), times * 3.0])
 
 
+def writing(rule, **grammar):
+    """∂/∂v of 3 t, once v has been written to t[0] by a function with this rule for v."""
+
+    def written(a, v):
+        return np.concatenate([np.ravel(v)[:1], a[1:]])
+
+    write = declared(
+        written, lambda g, _y, _a, _v: np.concatenate([[0.0], g[1:]]), rule,
+        erases=lambda g, _a, _v: g.__setitem__(0, 0.0), **grammar,
+    )  # fmt: skip
+    x, v = leaf(X), leaf(2.0)
+    np.sum(write(x * 1.0, v)[...] * 3.0).backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 3.0, 3.0])
+    return v.grad
+
+
+def test_what_a_rule_beside_an_erasing_may_return():
+    assert writing(lambda g, _y, _a, _v: float(g[0])) == 3.0
+    with pytest.raises(bp.GradientShape, match="did not return numbers"):
+        writing(lambda g, _y, _a, _v: None)
+
+
+def test_erasing_is_left_to_the_rules_of_elementwise_functions():
+    first = np.arange(3) == 0
+    assert writing(lambda g, _y, _a, _v: np.where(first, g, 0.0), broadcasts="elementwise") == 3.0
+
+
 # ---- what was not used has no gradient ---------------------------------------------------------------------------
 
 

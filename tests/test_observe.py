@@ -304,6 +304,17 @@ def test_without_the_guard_a_raw_write_is_not_seen():
     np.testing.assert_array_equal(x.grad, [7.0, 1.0, 2.0])
 
 
+@pytest.mark.parametrize("wrapped", [lambda index: index, lambda index: (None, index)])
+def test_the_guard_looks_at_indices(wrapped):
+    x, index = leaf(X), np.array([0, 1])
+    with bp.observe(guard=True):
+        y = np.sum(x[wrapped(index)])
+    index[0] = 2
+    with pytest.raises(RuntimeError, match="derivative of getitem needs was changed"):
+        y.backward()
+    assert x.grad is None
+
+
 def test_the_guard_looks_at_results_and_at_pullbacks():
     x = leaf(X)
     with bp.observe(guard=True):

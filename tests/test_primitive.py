@@ -113,6 +113,19 @@ def test_constants_may_be_given_any_keyword():
         assert np.sum(leaf(X), where=[True, False, False]).item() == X[0]
 
 
+def test_constants_may_be_given_arguments_that_no_rule_knows():
+    power = declared(lambda x, n: x**n, lambda g, _y, x: g * 2 * x)  # the rule of n = 2, which it cannot know
+    constant, total = bp.Tensor(X), np.empty(())
+    np.testing.assert_array_equal(power(constant, 3).data, X**3)
+    np.sum(constant, None, None, total)
+    assert total == X.sum()
+    with bp.no_grad():
+        np.testing.assert_array_equal(power(leaf(X), 3).data, X**3)
+    with pytest.raises(NotDifferentiable, match="n=3") as caught:
+        power(leaf(X), 3)
+    assert caught.value.__context__ is None, "told once"
+
+
 # ---- what a rule asks for, and what it gets ------------------------------------------------------------
 
 

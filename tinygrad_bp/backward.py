@@ -48,11 +48,9 @@ def pull_back(node, cotangents, heap, watch):
     op, parents, y, saved, extra = node.op, node.parents, node.y, node.saved, node.extra
     if parents is None:
         raise FreedGraph(_freed(node))
-    found = None
     kwargs, seen = (NO_KEYWORDS, None) if extra is None else (extra.kwargs, extra.seen)
     try:
-        if op.in_place:
-            found = _in_place(node, cotangents, watch)
+        found = _in_place(node, cotangents) if op.in_place else None
         if found is None:
             g = cotangents.pop(node)
             if seen is not None:
@@ -69,7 +67,7 @@ def pull_back(node, cotangents, heap, watch):
                 share = share(g, y, *saved, **kwargs) if kwargs else share(g, y, *saved)
             if op.elementwise and (watch.invalid or watch.selected):
                 share = watch.settle(g, share)
-            if getattr(share, "shape", None) != parent.shape or share.dtype is not parent.dtype:
+            if getattr(share, "dtype", None) is not parent.dtype or share.shape != parent.shape:
                 share = project(share, op, i, parent, node.shape)
             if seen is not None:
                 seen.hand_on(i, share)
@@ -86,7 +84,7 @@ def pull_back(node, cotangents, heap, watch):
         watch.selected = True
 
 
-def _in_place(node, cotangents, watch):
+def _in_place(node, cotangents):
     """All shares of an op that takes or replaces little of much, without making much; None where the rules must.
 
     Nothing but the cotangents may hold on to the array that is written to.
@@ -104,7 +102,7 @@ def _in_place(node, cotangents, watch):
         cotangents[total] = array
         return [None] * len(parents)
     rules = zip(op.rules[1:], parents[1:])
-    found = [rule(array, y, *saved, **kwargs).copy() if rule and parent else None for rule, parent in rules]
+    found = [rule and parent and np.array(rule(array, y, *saved, **kwargs)) for rule, parent in rules]
     op.erases(array, *saved, **kwargs)
     return [array, *found]
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from . import tree
 from .errors import message
 from .frames import users_frame, variable, where
 from .graph import AMBIENT, NO_KEYWORDS, PICK, extra_of
@@ -76,7 +77,7 @@ def _sum(total, g):
 
 
 def _fingerprints(node):
-    arrays = [constant(x) for x in (node.y, *node.saved)]
+    arrays = map(constant, tree.leaves([node.y, *node.saved, node.extra and node.extra.kwargs]))
     return [zlib.crc32(a.tobytes()) for a in arrays if isinstance(a, np.ndarray)]
 
 

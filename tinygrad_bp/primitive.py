@@ -97,11 +97,11 @@ class Op:
         adds=None, erases=None,
     ):  # fmt: skip
         self.forward, self.rules, self.joint, self.adds, self.erases = forward, rules, joint, adds, erases
-        self.in_place = adds is not None or erases is not None
         self.broadcasts, self.view, self.sequence, self.selects = broadcasts, view, sequence, selects
         self.of_one = getattr(forward, "of_one", forward)  # the quicker one for a call of one argument
         self.name = getattr(forward, "__name__", repr(forward))
-        self.elementwise = broadcasts == "elementwise"
+        self.elementwise = broadcasts == "elementwise"  # whose shares may be looked at beside g
+        self.in_place = adds is not None or (erases is not None and not self.elementwise)
         self.together = joint is not None or sequence is not None  # one rule gives all cotangents
         declared = [joint] if joint else [rule for rule in rules if rule]
         names, required, variadic = _parameters(declared[0])

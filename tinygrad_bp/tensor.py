@@ -174,8 +174,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
             y = result_of(y, op, node.level)
         keep_y, (keep_x,) = op.keeps.get(1) or op.what_to_keep(1, 1)
         kept, parents = y if keep_y else None, (node,)
-        saved = (a,) if keep_x else parents
-        new = _new_node(op, kept, saved, parents, y.shape, y.dtype, node.level, kwargs)
+        new = _new_node(op, kept, (a,) if keep_x else parents, parents, y.shape, y.dtype, node.level, kwargs)
         if ambient.run is not None:
             ambient.run.saw(new, y, (x,), ambient.module)
         result = _new_tensor(y, new)
@@ -346,10 +345,12 @@ class Tensor(ArrayMethods):
             if op.count == 1 and not op.together and args and type(args[0]) is Tensor:
                 if not kwargs and len(args) == 1:
                     return record_unary(op, args[0], op.of_one)
-                if op.keywords.issuperset(kwargs):
+                try:
                     (x,), named = op.bind(args, kwargs)
-                    if all(map(plain, named.values())):
-                        return record_unary(op, x, func, named)
+                except NotDifferentiable:  # of a constant it may be called so, which `record` sees to
+                    named = None
+                if named is not None and all(map(plain, named.values())):
+                    return record_unary(op, x, func, named)
             elif op.count == len(args) == 2 and not (op.together or op.view or op.elementwise or kwargs):
                 return record_binary(op, args[0], args[1], func)  # whose rules get Outlines, too
             return record(op, args, kwargs)

@@ -514,3 +514,14 @@ def test_what_recorded_takes():
     before = bp.Tensor(2.0, requires_grad=True)
     graph, [x] = recorded(lambda x: x * before, 5.0)
     assert graph.sum(x) == 2.0
+
+
+def test_factors_do_not_count_a_backward_pass_inside_of_f():
+    def f(x):
+        y = x * x
+        y.backward(retain_graph=True)
+        return y * 3.0
+
+    graph, [x] = recorded(f, 2.0)
+    assert [path.factors for path in graph.paths(x)] == [(2.0, 3.0), (2.0, 3.0)]
+    assert graph.sum(x) == 12.0

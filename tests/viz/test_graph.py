@@ -232,6 +232,7 @@ def test_the_same_program_gives_the_same_text():
         (lambda x: x[0], "x[0]"),
         (lambda x: x[:, 1:], "x[:, 1:]"),
         (lambda x: x[np.array([0, 1])], "x[index]"),
+        (lambda x: x[np.array(1)], "x[1]"),
         (lambda x: x[np.array([0, 1]), 0], "x[array, 0]"),
         (lambda x: np.reshape(x, (4,)), "reshape (4,)"),
         (lambda x: bp.nn.functional.sigmoid(x), "σ"),

@@ -281,6 +281,7 @@ def recorded(f: Callable, *args: Any) -> tuple[Graph, list[Seen]]:
         pending += fresh
     with np.errstate(all="ignore"):
         for node, seen in vertices.items():
+            seen.contributions = [None] * len(seen.parents)  # f may have run a backward pass of its own
             if seen.kind == "op":
                 pull_back(node, {node: np.ones(node.shape, node.dtype)[()]}, [], Watch())
             for parent, factor in zip(seen.parents, seen.contributions):

@@ -202,7 +202,8 @@ def op_text(vertex) -> str:
         text = f"{left} {'×' if vertex.op == 'multiply' else symbol} {right}"
     elif vertex.op == "getitem":
         index = vertex.kwargs["index"]
-        text = f"x[{'index' if isinstance(index, np.ndarray) else _setting(index).strip('(,)')}]"
+        several = isinstance(index, np.ndarray) and index.ndim
+        text = f"x[{'index' if several else _setting(index).strip('(,)')}]"
     elif vertex.op == "output":
         text = f"output {settings[0] if settings else ''}"
     else:
