@@ -71,6 +71,15 @@ def test_a_hessian_vector_product_and_a_module_as_argument():
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+def test_a_second_derivative_through_concatenate():
+    """Whose pieces' gradients are put back by a `scatter` with keywords."""
+    f = lambda x: np.sum(np.concatenate([x[:2], np.sin(x[2:])]) ** 2)
+    compiled = bp.compile(lambda x: bp.hvp(f, x, np.cos(x)))
+    for _ in range(4):
+        np.testing.assert_allclose(compiled(X), bp.hvp(f, X, np.cos(X)), rtol=1e-14)
+    assert compiled.stats["replays"] == 2
+
+
 def test_containers_keywords_and_several_results():
     @bp.compile
     def step(batch, *, scale):
