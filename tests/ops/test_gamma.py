@@ -217,3 +217,11 @@ def test_compiled_as_traced():
         np.testing.assert_allclose(g(y), plain(y), rtol=1e-14)
     ones = np.ones_like(x)
     np.testing.assert_allclose(bp.hvp(f, x, ones), bp.jvp(bp.grad(f), (x,), (ones,))[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [np.float64(1.5), np.array(1.5), np.array(1.5, np.float32)])
+def test_compiled_for_one_number(x):
+    f = bp.value_and_grad(lambda x: special.beta(x, 2.5) + special.rgamma(x) + special.gammainc(2.5, x))
+    g = bp.compile(f)
+    for _ in range(4):
+        np.testing.assert_allclose(g(x), f(x), rtol=4 * EPS)
