@@ -71,6 +71,29 @@ def test_a_hessian_vector_product_and_a_module_as_argument():
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+def test_a_second_derivative_through_concatenate():
+    """Whose pieces' gradients are put back by a `scatter` with keywords."""
+    f = lambda x: np.sum(np.concatenate([x[:2], np.sin(x[2:])]) ** 2)
+    compiled = bp.compile(lambda x: bp.hvp(f, x, np.cos(x)))
+    for _ in range(4):
+        np.testing.assert_allclose(compiled(X), bp.hvp(f, X, np.cos(X)), rtol=1e-14)
+    assert compiled.stats["replays"] == 2
+
+
+@pytest.mark.parametrize("x", [np.float64(1.5), np.array(1.5), np.array([1.5, 2.5])])
+def test_astype_of_what_may_be_a_number(x):
+    def step(x):
+        return np.sin(x * 1).astype(np.float32) * 2
+
+    compiled = bp.compile(step)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), step(x), strict=True)
+    assert compiled.stats["replays"] == 2
+    names: dict = {}
+    exec(compiled.source(), names)
+    np.testing.assert_array_equal(names["step"](x), step(x), strict=True)
+
+
 def test_containers_keywords_and_several_results():
     @bp.compile
     def step(batch, *, scale):

@@ -124,6 +124,35 @@ def test_the_incomplete_gamma_function_at_its_ends(a, x, slope, curvature):
 
 
 @pytest.mark.parametrize(
+    ("a", "b", "x"), [(0.5, 1e-300, 1e-300), (1.0, 1e-200, 1e-230), (1e-300, 0.5, 1.0 - EPS)]
+)
+def test_the_incomplete_beta_function_where_factors_underflow(a, b, x):
+    with mp.workdps(60):
+        wanted = float(beta_density(*map(mp.mpf, (a, b, x))))
+    np.testing.assert_allclose(bp.grad(special.betainc, 2)(a, b, x), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("low", [1e-3, 1.0, 10.0, 160.0, 1e4, 1e7])
+def test_the_incomplete_gamma_function_once_in_each(low):
+    """x⁻¹xᵃe⁻ˣ (log x − ψ(a))/Γ(a): around x = a, where log x − ψ(a) is small, and beyond."""
+    rng = np.random.default_rng(0)
+    a = low * rng.uniform(1, 9, 40)
+    x = a + np.sqrt(a) * rng.uniform(0.1, 2, 40) + (a < 1) * rng.uniform(1, 500, 40)
+    with mp.workdps(60):
+        pairs = [(mp.mpf(float(p)), mp.mpf(float(q))) for p, q in zip(a, x)]
+        wanted = [float(gamma_density(p, q) * (mp.log(q) - mp.psi(0, p))) for p, q in pairs]
+    in_x, in_a = (bp.elementwise_grad(special.gammainc, i) for i in (1, 0))
+    np.testing.assert_allclose(bp.elementwise_grad(in_x, 0)(a, x), wanted, rtol=4e-15)
+    np.testing.assert_allclose(bp.elementwise_grad(in_a, 1)(a, x), wanted, rtol=4e-15 if low >= 1 else 1e-11)
+
+
+@pytest.mark.parametrize("a", [0.0, 5e-324, 1e-310, 1e-300])
+def test_the_incomplete_gamma_function_once_in_each_where_a_tends_to_0(a):
+    found = [second(special.gammainc, i, 1 - i, a, 2.0) for i in (0, 1)]
+    np.testing.assert_allclose(found, np.exp(-2) / 2, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
     ("a", "b", "cancels"),
     [
         (0.7, 2.5, 0), (30.0, 20.0, 0), (1e4, 0.5, 0), (0.5, -0.5, 0), (0.5, -1.5, 0), (-0.3, -0.7, 0), (-1.5, 2.5, 0),
@@ -188,3 +217,11 @@ def test_compiled_as_traced():
         np.testing.assert_allclose(g(y), plain(y), rtol=1e-14)
     ones = np.ones_like(x)
     np.testing.assert_allclose(bp.hvp(f, x, ones), bp.jvp(bp.grad(f), (x,), (ones,))[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [np.float64(1.5), np.array(1.5), np.array(1.5, np.float32)])
+def test_compiled_for_one_number(x):
+    f = bp.value_and_grad(lambda x: special.beta(x, 2.5) + special.rgamma(x) + special.gammainc(2.5, x))
+    g = bp.compile(f)
+    for _ in range(4):
+        np.testing.assert_allclose(g(x), f(x), rtol=4 * EPS)

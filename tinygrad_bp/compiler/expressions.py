@@ -64,7 +64,7 @@ class _Writer:
     def plain_call(self, call):
         """function(arguments), by the function's public name or a helper's."""
         f, args, kwargs = call.function, call.args, call.kwargs
-        if getattr(f, "__objclass__", None) is np.ndarray:
+        if getattr(f, "__objclass__", None) in (np.ndarray, np.generic):
             method = ast.Attribute(self.value(args[0]), f.__name__, ast.Load())
             return self.arguments(method, args[1:], kwargs)
         public = _public_name(f)

@@ -61,7 +61,7 @@ def is_product(call: Call) -> bool:
 
 def is_scatter(call: Call) -> bool:
     """Does it put numbers into zeros, no two into one place?"""
-    if call.function is not scatter:
+    if call.function is not scatter or call.kwargs:
         return False
     index = call.args[1]
     parts = index if isinstance(index, tuple) else (index,)

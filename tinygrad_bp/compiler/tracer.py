@@ -99,7 +99,8 @@ class Tracer(DuckArray):
 
     def astype(self, dtype, order="K", casting="unsafe", copy=True):
         said = {} if (order, casting) == ("K", "unsafe") else {"order": order, "casting": casting}
-        return call(np.ndarray.astype, self, dtype=np.dtype(dtype), **said)
+        kind = np.ndarray if isinstance(self.value, np.ndarray) else np.generic
+        return call(kind.astype, self, dtype=np.dtype(dtype), **said)
 
     def reshape(self, *shape):
         return call(np.reshape, self, shape[0] if len(shape) == 1 else shape)

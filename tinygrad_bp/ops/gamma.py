@@ -34,10 +34,11 @@ def _ratio(x, y):
 
 
 def _log_ratio(a, b):
-    """log(a/b), also where a/b over- or underflows and log a − log b does not."""
+    """log(a/b), also where a/b over- or underflows and log a − log b does not, or is nearly 1."""
     ratio = a / b
-    fits = (ratio > 0) & np.isfinite(ratio)
-    return np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(a) - np.log(b))
+    fits, gap = (ratio > 0) & np.isfinite(ratio), np.where(np.abs(ratio - 1) < 0.5, a - b, 0.0)
+    log = np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(a) - np.log(b))
+    return np.where(gap != 0, np.log1p(gap / b), log)
 
 
 def _is_pole(x):
@@ -232,8 +233,8 @@ def _slope_at_end(scale, y, a, rest):
 
 
 def _gamma_density_in_a(g, y, a, x):
-    b, t = _double(a), _double(x)
-    return g * np.where(y == 0, 0.0, y * (_log_minus_psi(b) + _log_ratio(t, b)).astype(g.dtype))
+    log = (_log_minus_psi(_double(a)) + _log_ratio(_double(x), _double(a))).astype(g.dtype)
+    return g * np.where(np.abs(a) < 1e-290, _ratio(np.exp(-x), x), np.where(y == 0, 0.0, y * log))
 
 
 def _gamma_density_in_x(g, y, a, x):
@@ -250,8 +251,8 @@ def beta_density(a, b, x):
         scale = special.rgamma(a) * special.gamma(n) * special.rgamma(b)
         scale = scale * (1 + (np.log(n) - 0.5 / n) * ((a - (n - (n - a))) + (b - (n - a))))
         root = x ** (a / 2) * r ** (b / 2)
-        density = np.asarray(root * scale / (x * r) * (1 + (b - 1) * ((1 - r - x) / r)) * root)
-        rest = ~((root > 0) & ((scale < np.inf) & (n < 160)))
+        density = np.asarray(root / (x * r) * scale * (1 + (b - 1) * ((1 - r - x) / r)) * root)
+        rest = ~((root > 0) & ((density < np.inf) & (n < 160)))
         if rest.any():
             density[rest] = _far_beta_density(*_at(rest, a, b, x))
         return density.astype(dtype, copy=False)[()]
@@ -318,7 +319,7 @@ def _log_moment_in_x(g, _y, a, x, k):
 def _gammainc_in_a(_y, a, x):
     """∂P/∂a, 0 at infinite a or x; below a = 1 by P(a, x) = P(a + 1, x) + xᵃe⁻ˣ/Γ(a + 1)."""
     low = np.where(a < 1, a, 0.0)
-    step = (a < 1) * np.exp(xlogy(low, x) - x - gammaln(low + 1))
+    step = (a < 1) * (x**low * np.exp(-x) * special.rgamma(low + 1))
     slope = log_moment(a + (a < 1), x, k=1) + xlogy(step, x) - step * psi(low + 1)
     return np.where(np.isinf(a) | np.isinf(x), 0.0, slope)
 
