@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -66,3 +67,26 @@ def test_twenty_steps_of_any_net(drawn):
     assert compiled.stats["replays"] >= 16
     for p, q in zip(net.parameters(), twin.parameters()):
         np.testing.assert_allclose(q.data, p.data, **tolerance)
+
+
+@pytest.mark.parametrize("first", [[-1.0, 4.0], [1.0, 4.0]], ids=["a NaN at first", "none at first"])
+def test_a_nan_that_meets_a_zero_cotangent_is_nothing_in_a_traced_call_either(first):
+    def made(compiled):
+        w = bp.Tensor([1.0, 2.0], requires_grad=True)
+
+        def step(x):
+            w.zero_grad()
+            cost = np.sum(np.where(x * w > 0, np.sqrt(x * w), 0.0))
+            cost.backward()
+            w.data = w.data - 0.1 * w.grad
+            return cost
+
+        return w, bp.compile(step) if compiled else step
+
+    (w, eagerly), (v, step) = made(False), made(True)
+    with np.errstate(invalid="ignore"):
+        for x in map(np.array, [first, first, [-1.0, 4.0], [1.0, 4.0], [-1.0, 4.0]]):
+            assert step(x).item() == eagerly(x).item()
+            np.testing.assert_array_equal(v.data, w.data)
+    assert step.stats["replays"] > 0
+    assert np.all(np.isfinite(w.data))
