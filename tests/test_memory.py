@@ -309,3 +309,13 @@ def test_a_write_to_a_leased_buffer_copies_it_once():
         assert memory.now < 3
     (y + np.sum(h)).backward()
     np.testing.assert_allclose(x.grad, 2 * x.data + (np.arange(BIG) >= 50))
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_a_view_makes_no_copy_of_what_is_written_to(records):
+    h = (leaf(np.ones(8)) if records else bp.Tensor(np.ones(8))) * 1.0
+    for i in range(4):
+        view, place = h[1:], h._data.__array_interface__["data"][0]
+        h[i] = 0.0
+        assert h._data.__array_interface__["data"][0] == place
+        assert view.data[-1] == 1

@@ -83,7 +83,7 @@ def _adopted(result, op, args, kwargs, forward, values):
     """`result`, known as a view if it shares the memory of the first Tensor among `args`."""
     if op.view:
         i = 0 if type(args[0]) is Tensor else next((i for i, a in enumerate(args) if type(a) is Tensor), None)
-        if i is not None and shares(result._data, values[i]):
+        if i is not None and shares(result._data, values.pop(i)):
             adopt(result, args[i], (Step(op, forward, args[:i], args[i + 1 :], kwargs),))
     return result
 
@@ -155,8 +155,7 @@ def _record_parts(y, whole, operands, ambient):
 
 def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
     """`record` for one Tensor and keywords that hold none: without the general one's loops."""
-    node = x._node
-    ambient = _ambient()
+    node, ambient = x._node, _ambient()
     blocked = node is None or node.level <= ambient.blocked
     if node is STALE or (op.view and not blocked and type(x._data) is not np.ndarray):
         return record(op, (x,), kwargs, forward)
@@ -179,6 +178,7 @@ def record_unary(op, x, forward, kwargs=NO_KEYWORDS):
             ambient.run.saw(new, y, (x,), ambient.module)
         result = _new_tensor(y, new)
     if op.view and shares(y, a):
+        del a  # a name here would pass for a rule's hold
         adopt(result, x, (Step(op, forward, (), (), kwargs),) if kwargs else bare_step(op, forward))
     return result
 
