@@ -58,9 +58,9 @@ def pull_back(node, cotangents, heap, watch):
                 seen.receive(g)
             if op.together:
                 found = pull_together(op, g, node, kwargs)
-        shares = op.rules if found is None else found
+        source = op.rules if found is None else found
         for i, parent in enumerate(parents):
-            share = shares[i]
+            share = source[i]
             if parent is None or share is None:
                 continue
             if found is None:

@@ -40,7 +40,7 @@ class DuckArray:
     mask = _mask
 
     def has_nan(self):
-        """May there be a NaN among the values? A tracer, which has none to look at, may look later."""
+        """May there be a NaN among the values? Yes, where there are none to look at."""
         return True
 
 
