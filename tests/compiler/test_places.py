@@ -312,23 +312,13 @@ def test_a_product_is_called_as_its_size_makes_quicker(n, word):
 # ---- large parameters --------------------------------------------------------------------------------------
 
 
-def test_changes_of_large_parameters_share_one_buffer():
+def test_changes_of_large_parameters_need_no_buffer():
     sizes = [300, 500, 500, 4]
     batches = [(RNG.normal(size=(8, 300)).astype(np.float32), RNG.integers(0, 4, 8)) for _ in range(6)]
     compiled = assert_same_steps(sizes, F.cross_entropy, batches)
     weights = 4 * sum(a * b for a, b in itertools.pairwise(sizes))
     assert compiled.stats["replays"] >= 4
-    assert compiled.stats["buffer bytes"] < 0.75 * weights, "the largest change, not all of them"
-    lines = next(iter(compiled._replays.values())).linked.text.splitlines()
-    asked = next(n for n, line in enumerate(lines) if "if flags" in line)
-    late = [line.strip().partition("_")[0] for line in lines[asked + 1 : -1] if "total" not in line]
-    late = ["product" if word in ("dot", "matmul") else word for word in late]
-    assert late[:2] == ["product", "subtract"], (
-        "nothing is written before the question, and each change at once"
-    )
-    assert late.count("product") == late.count("subtract") - 1 == 5, (
-        "all but the one that would tell of a NaN"
-    )
+    assert compiled.stats["buffer bytes"] < 0.15 * weights
 
 
 def test_large_parameters_with_momentum_and_shared_weights():

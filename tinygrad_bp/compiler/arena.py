@@ -6,7 +6,6 @@ changes are computed into a second such piece, and `w -= η ∂C/∂w` for all i
 lies between them is 0 in both. Read `replay.py` next.
 """
 
-import math
 import sys
 import weakref
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .places import LINE, Places, aligned, is_elementwise, is_product, seen_by
+from .blas import subtract_product
+from .places import LINE, Places, aligned, is_elementwise, is_product
 from .program import Call, Program, Var
 
 LARGEST = 1 << 20
@@ -32,7 +32,7 @@ def settle(tensors: list[Tensor]) -> None:
         raw: Any = aligned(sum(map(_room, movable)))
         raw[...] = 0
         _ARENAS[id(raw.base)] = raw.base
-        for t in movable:
+        for t in sorted(movable, key=lambda t: -t.size):  # so that the small ones are neighbours
             _move(t, raw)
             raw = raw[_room(t) :]
         return
@@ -67,43 +67,25 @@ def commits_of(program: Program) -> dict[Var, int]:
     for place, v in program.writes:
         old = program.state[place] if isinstance(place, int) else None
         call = program.made.get(v)
-        if old is None or call is None or type(call.function) is not np.ufunc or not v.is_array:
+        if old is None or call is None or not v.is_array:
             continue
+        in_place = type(call.function) is np.ufunc or call.function is subtract_product
         alone = len(program.readers[v]) == 1  # it is written, and that is all
-        if alone and call.function.nin and (v.shape, v.dtype) == (old.shape, old.dtype):
+        if in_place and alone and call.args and (v.shape, v.dtype) == (old.shape, old.dtype):
             commits[v] = place
     return commits
 
 
-def put_off(
-    program: Program, commits: dict[Var, int], watched: list[Var]
-) -> tuple[Program, dict[Call, Call]]:
-    """The program with changes of large parameters that are products made last, each when it is subtracted.
-
-    So one buffer does for all, and is still in the cache. Also: the call that subtracts -> the product.
-    """
-    made = program.made
-    size = sum(math.prod(v.shape) * v.dtype.itemsize for v in commits)
-    state, late = {id(v) for v in program.state}, dict[Call, Call]()
-    for call in (made[v] for v in commits if size > LARGEST):
-        source = made.get(call.args[-1]) if type(call.args[-1]) is Var else None
-        if (
-            source is not None
-            and is_product(source)
-            and len(program.readers[source.out]) == 1
-            and source.out not in watched
-        ):
-            late |= {call: source} if state.isdisjoint(id(seen_by(v, made)) for v in source.inputs()) else {}
-    first = [call for call in program.calls if call.out not in commits and call not in late.values()]
-    last = sorted(commits, key=lambda v: -math.prod(v.shape))  # the largest needs the largest buffer
-    pairs = [(late.get(made[v]), made[v]) for v in last]
-    return program.of(first + [call for pair in pairs for call in pair if call]), late
+def put_off(program: Program, commits: dict[Var, int]) -> Program:
+    """The program with the calls that give new state made last."""
+    first = [call for call in program.calls if call.out not in commits]
+    return program.of(first + [program.made[v] for v in commits])
 
 
 def joint_update(
     places: Places, calls: dict[Call, np.ndarray], uses
 ) -> tuple[set[Call], np.ndarray, np.ndarray]:
-    """The calls w − d of a whole arena, all w, and all d, for which places are kept; no calls if it is not whole.
+    """The calls w − d of neighbours in an arena, all w, and all d, for which places are kept; no calls if there are gaps.
 
     `calls`: those that give new state -> the array of the old. `uses`: Var -> who reads it.
     """
@@ -120,15 +102,16 @@ def joint_update(
     nothing: tuple = (set(), np.empty(0), np.empty(0))
     if len({id(w.base) for w in found.values()}) != 1:
         return nothing
+    places_in = {call: w.ctypes.data for call, w in found.items()}
     raw: Any = next(iter(found.values())).base
-    start = -raw.ctypes.data % LINE
-    old = raw[start : start + raw.nbytes - LINE]
-    if sum(map(_room, found.values())) != old.nbytes:
+    first, length = min(places_in.values()), sum(map(_room, found.values()))
+    if max(at + _room(found[call]) for call, at in places_in.items()) != first + length:
         return nothing
-    new = aligned(old.nbytes)
+    start = first - raw.ctypes.data
+    old, new = raw[start : start + length], aligned(length)
     new[...] = 0
     places.bytes += new.nbytes
     for call, w in found.items():
-        offset = w.ctypes.data - old.ctypes.data
+        offset = places_in[call] - first
         places.kept[call.args[1]] = new[offset : offset + w.nbytes].view(w.dtype).reshape(w.shape)
     return set(found), old.view(w.dtype), new.view(w.dtype)

@@ -5,6 +5,7 @@ NumPy per call, into a buffer, without Python objects being made: views of buffe
 are taken once, and what the lines name are the globals of the function's own module. Read `jit.py` next.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..primitive import Primitive
 from .arena import commits_of, joint_update, put_off
+from .blas import subtract_product, subtraction
 from .nans import telling
 from .places import Places, is_elementwise, is_product, is_scatter, is_view, lender
 from .program import Program, Var, flat
@@ -43,8 +45,7 @@ class Linker:
     def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
         self.live, self.commits, self.uses = live, commits_of(program), program.readers
         self.watched = self._watched(program) if program.looks_for_nan else []
-        self.program, self.late = put_off(program, self.commits, self.watched)
-        program = self.program
+        self.program = program = put_off(program, self.commits)
         self.names: dict[str, Any] = {"flags": flags}
         self.known: dict[int, str] = {}  # id of a value -> its name
         self.places = Places(program, state)
@@ -63,7 +64,7 @@ class Linker:
         states = {call: self.fixed[self.program.state[self.commits[call.out]]] for call in changes}
         self.joint, *self.pieces = joint_update(self.places, states, self.uses)
         for n, call in enumerate(self.program.calls):
-            if call.out not in self.commits and call not in self.late.values():
+            if call.out not in self.commits:
                 self._call(n, call)
         self._commit_all(self.commits)
         results = ", ".join(self.results)
@@ -89,14 +90,16 @@ class Linker:
         self.lines.append("if flags: return None")
         if self.program.looks_for_nan:
             self._look_for_nan()
+        self._look_for_overlap()
         written = {self.program.state[place] for place, _ in self.program.writes if isinstance(place, int)}
         in_place, later = [], []
         for n, call in enumerate(self.program.calls):
             if call.out not in commits or call in self.joint:
                 continue
             old = self.program.state[commits[call.out]]
-            if any(self.base.get(v, v) in written and v is not old for v in call.inputs()):
-                self._call(n, call)  # it needs another place's old value
+            others = any(self.base.get(v, v) in written and v is not old for v in call.inputs())
+            if others or (call.function is subtract_product and not self.fixed[old].flags.carray):
+                self._call(n, call)  # it needs another place's old value, or BLAS does not write what lies so
                 later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
                 in_place.append((n, call, self._name("b", self.fixed[old])))
@@ -111,8 +114,6 @@ class Linker:
             elif v not in commits:
                 later.append(f"{self._name('b', self.fixed[state])}[...] = {self._kept(v, written)}")
         for n, call, place in in_place:
-            if call in self.late:
-                self._call(n - 1, self.late[call])
             self.lines.append(self._into(call, place))
             self.places.release(n, call)
         self.lines += later
@@ -143,6 +144,19 @@ class Linker:
                 summed = f"{self._function(np.add.reduce)}({total}, None)"
                 total = summed if flat is None else self._dot(flat, flat)
             self.lines += [f"total = {total}", "if total != total: return None"]
+
+    def _look_for_overlap(self):
+        """Lines that give up if a factor that is given lies in a parameter, which might change before it is read."""
+        updates = [call for call in self.program.calls if call.function is subtract_product]
+        factors = dict.fromkeys(v for call in updates for v in call.args[1:] if type(v) is Var)
+        changed = [self.fixed[self.program.state[place]] for place in self.commits.values()]
+        memory = {id(w.base): w.base if isinstance(w.base, np.ndarray) else w for w in changed}
+        given = [self._word(v) for v in factors if v not in self.fixed]
+        for word, there in itertools.product(given, memory.values()):
+            overlap = f"{self._function(np.may_share_memory)}({word}, {self._name('b', there)})"
+            if there.dtype == np.uint8:  # which no matrix owns
+                overlap = f"{word}.base is not None and {overlap}"
+            self.lines.append(f"if {overlap}: return None")
 
     # ---- one call --------------------------------------------------------------------------------------
 
@@ -198,6 +212,12 @@ class Linker:
             known = type(left) is np.ndarray
             call_of = f"{self._name('dot', left.dot) if known else self._array(left) + '.dot'}("
         self.lines.append(f"{call_of}{self._array(right)}, {words})")
+
+    def _subtraction(self, call):
+        """The line that takes a product from a parameter where it stands."""
+        w, *factors = [self.fixed.get(a, a) if type(a) is Var else a for a in call.args]
+        subtract = self._name("subtract", subtraction(w, *factors))
+        return f"{subtract}({', '.join('None' if type(a) is np.ndarray else self._word(a) for a in factors)})"
 
     def _destination(self, n, call, reuse=False):
         """The words for the array that the n-th call writes into."""
@@ -293,7 +313,9 @@ class Linker:
         return "{" + ", ".join(f"{k!r}: {self._expression(v)}" for k, v in x.items()) + "}"
 
     def _into(self, call, place):
-        """The line of a ufunc with an output; positional is quicker, but not for all."""
+        """The line of what can write into an array; positional is quicker, but not for all."""
+        if call.function is subtract_product:
+            return self._subtraction(call)
         out = f"out={place}" if call.function in (np.maximum, np.minimum) else place
         return f"{self._function(call.function)}({', '.join([*map(self._expression, call.args), out])})"
 

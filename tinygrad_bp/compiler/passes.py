@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from .blas import gemm, subtract_product
+from .places import is_product, seen_by
 from .program import Call, Program, Var
 from .shorter import common, dead_code, folded, inlined, new_var, renamed, rewritten, straight, transposes
 
 SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
+LARGE = 1 << 14
+"""Numbers in a parameter from which BLAS's own call for its update is quicker than NumPy's two."""
 
 
 def scalars(program: Program) -> Program:
@@ -267,9 +271,28 @@ def signs(program: Program) -> Program:
     return dead_code(program.of(calls))
 
 
+def updates(program: Program) -> Program:
+    """With a product that is taken from a large parameter, w − a b, as one call, if a and b are not changed."""
+    made, found = program.made, dict[Call, Call]()
+    changed = {id(program.state[place]) for place, _ in program.writes if type(place) is int}
+    for place, v in program.writes:
+        call: Any = made.get(v)
+        if type(place) is not int or call is None or call.function is not np.subtract or not _floats(call):
+            continue
+        w, change = call.args
+        product = made.get(change) if type(change) is Var and len(program.readers[change]) == 1 else None
+        alike = w is program.state[place] and w.shape == change.shape and math.prod(w.shape) >= LARGE
+        if product is None or not alike or not is_product(product) or not gemm(w.dtype.char):
+            continue
+        factors = [a for a in product.args if len(a.shape) == 2 and id(seen_by(a, made)) not in changed]
+        if len(factors) == 2 and 0 not in factors[0].shape:
+            found[call] = Call(subtract_product, (w, *factors), {}, call.outs)
+    return dead_code(rewritten(program, lambda call: found.get(call, call))) if found else program
+
+
 PASSES = (
     inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
-    biases, signs, scalars,
+    biases, signs, scalars, updates,
 )  # fmt: skip
 
 
