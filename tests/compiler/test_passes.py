@@ -98,6 +98,32 @@ def test_factors_are_joined():
     assert sorted(factors) == [2.0, 6.0]
 
 
+def test_a_sign_is_joined_with_a_factor_behind_a_product():
+    twice = passes.common(traced(lambda x, y: (-x * y) * 2.0 + -x * y, X, X + 1))
+    assert passes.scaled(twice).calls[1].args[0] is twice.calls[0].out, (
+        "the product is read without a factor, too"
+    )
+    once = traced(lambda x, y: y + (-(x + 1) * y) * 2.0, X, X + 1)
+    after = passes.scaled(once)
+    assert [c.function for c in after.calls].count(np.negative) == 0
+    assert [a for c in after.calls for a in c.args if type(a) is float] == [-2.0]
+    np.testing.assert_array_equal(values(after, (X, X + 1)), values(once, (X, X + 1)))
+
+
+def test_a_softmax_asks_for_infinite_logits_only_where_nothing_else_tells():
+    z = np.array([[1.0, 2.0, 0.0], [3.0, -np.inf, 1.0]])
+    for f, left in ((F.log_softmax, 0), (F.softmax, 0), (lambda z: F.logsumexp(z, 1), 1)):
+        program = passes.inlined(traced(f, z))
+        assert [c.function for c in passes.finite(program).calls].count(np.isfinite) == left
+        compiled = bp.compile(lambda z, f=f: f(z))
+        for row in (0.5, np.inf, -np.inf, np.nan, 2.0):
+            given = np.where([[False, True, False], [True, True, True]], row, z)
+            for _ in range(3):
+                with np.errstate(all="ignore"):
+                    np.testing.assert_allclose(compiled(given), f(given), rtol=1e-14)
+        assert compiled.stats["replays"] > 4
+
+
 def test_sums_over_rows_are_products_with_ones():
     program = passes.products(traced(lambda x: np.sum(x, axis=0), X))
     assert [c.function for c in program.calls] == [np.dot]

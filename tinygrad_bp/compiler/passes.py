@@ -99,22 +99,42 @@ def _compares_with_0(call, function):
 
 
 def scaled(program: Program) -> Program:
-    """With x + x and c · (d · x) as one product."""
+    """With c · (d · x) as one product, and so x + x, −x, and c · (−x · y)."""
     calls: list[Call] = []
     factor: dict[Var, Any] = {}
     for call in program.calls:
-        if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
-            call = Call(np.multiply, (call.args[0], 2.0), {}, call.outs)
-        if call.function is np.multiply and not call.kwargs:
-            c, x = _scale(call.args)
-            if x is not None and _floats(call):
-                if x in factor:
-                    d, inner = factor[x]
-                    c, x = float(c) * float(d), inner
-                factor[call.out] = (c, x)
-                call = Call(np.multiply, (x, float(c)), {}, call.outs)
+        v = next((v for v in call.args if type(v) is Var and factor.get(v, (0,))[0] == -1.0), None)
+        if v is not None and _is_multiplied_before_a_constant(call, program):
+            product = new_var(call.out)
+            calls.append(Call(np.multiply, call.replaced({v: factor[v][1]}).args, {}, (product,)))
+            call = Call(np.negative, (product,), {}, call.outs)
+        c, x = _constant_times(call)
+        if x is not None:
+            d, x = factor.get(x, (1.0, x))
+            factor[call.out] = (float(c) * float(d), x)
+            if call.function is not np.negative or d != 1.0:
+                call = Call(np.multiply, (x, float(c) * float(d)), {}, call.outs)
         calls.append(call)
     return dead_code(program.of(calls)) if factor else program
+
+
+def _constant_times(call):
+    """(c, x) if the call is c · x, x + x or −x of an array x; else (None, None)."""
+    if call.function is np.negative and type(call.args[0]) is Var and _floats(call):
+        return -1.0, call.args[0]
+    if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
+        return 2.0, call.args[0]
+    known = call.function is np.multiply and not call.kwargs and _floats(call)
+    return _scale(call.args) if known else (None, None)
+
+
+def _is_multiplied_before_a_constant(call, program):
+    """Is it a product of two arrays, which is only read to be multiplied by a constant, once?"""
+    if call.function is not np.multiply or len(set(call.inputs())) < 2 or call.kwargs or not _floats(call):
+        return False
+    reader, *others = program.readers.get(call.out, [None])
+    once = reader is not None and all(other is reader for other in others)
+    return once and _constant_times(reader)[1] is call.out
 
 
 def _floats(call):
@@ -227,6 +247,24 @@ def masks(program: Program) -> Program:
     return rewritten(program, rule, {np.multiply})
 
 
+def finite(program: Program) -> Program:
+    """With z − max z in place of a softmax's z − (max z, or 0 if that is infinite): ∞ − ∞ is invalid, which ends a replay."""
+    made = program.made
+
+    def rule(call):
+        chosen, top, zero = call.args if len(call.args) == 3 else (None, None, None)
+        test, largest = (made.get(v) if type(v) is Var else None for v in (chosen, top))
+        known = test is not None and test.function is np.isfinite and test.args[0] is top and zero == 0.0
+        if not known or largest is None or largest.function is not np.max:
+            return call
+        z = largest.args[0]
+        uses = program.readers[call.out]
+        from_z = all(use is not None and use.function is np.subtract and use.args[0] is z for use in uses)
+        return ([], top) if from_z else call
+
+    return dead_code(rewritten(program, rule, {np.where}))
+
+
 def biases(program: Program) -> Program:
     """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
 
@@ -292,7 +330,7 @@ def updates(program: Program) -> Program:
 
 PASSES = (
     inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
-    biases, signs, scalars, updates,
+    finite, biases, signs, scalars, updates,
 )  # fmt: skip
 
 
