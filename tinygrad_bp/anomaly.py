@@ -13,7 +13,7 @@ import numpy as np
 from .backward import Watch
 from .errors import message
 from .frames import users_frame, variable, where
-from .graph import AMBIENT, NO_KEYWORDS, extra_of
+from .graph import AMBIENT, extra_of
 from .observe import Seen
 from .tensor import Tensor, constant
 
@@ -85,8 +85,7 @@ class _Suspect(Seen):
     __slots__ = ("nodes", "reached", "search")
 
     def __init__(self, search, node, value, module, line, parents):
-        kwargs = NO_KEYWORDS if node.extra is None else node.extra.kwargs
-        super().__init__("op", node.op.name, value, None, module, line, parents, kwargs)
+        super().__init__("op", node.op.name, value, None, module, line, parents, node.kwargs)
         self.nodes, self.search, self.reached = node.parents, search, False
 
     def look_at_value(self):

@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from .errors import FreedGraph, GradientShape, message, outline
-from .graph import NO_KEYWORDS, UNRETAINED, extra_of, held_at_fork, upstairs
+from .graph import UNRETAINED, extra_of, held_at_fork, upstairs
 from .primitive import DuckArray, cast
 from .tensor import constant, refresh
 
@@ -45,10 +45,10 @@ def pull_back(node, cotangents, heap, watch):
 
     Each share has its parent's shape and dtype. A parent that had no cotangent yet comes into the heap.
     """
-    op, parents, y, saved, extra = node.op, node.parents, node.y, node.saved, node.extra
+    op, parents, y, saved, kwargs = node.op, node.parents, node.y, node.saved, node.kwargs
     if parents is None:
         raise FreedGraph(_freed(node))
-    kwargs, seen = (NO_KEYWORDS, None) if extra is None else (extra.kwargs, extra.seen)
+    seen = None if node.extra is None else node.extra.seen
     try:
         found = _in_place(node, cotangents) if op.in_place else None
         if found is None:
@@ -89,10 +89,10 @@ def _in_place(node, cotangents):
 
     Nothing but the cotangents may hold on to the array that is written to.
     """
-    op, parents, extra = node.op, node.parents, node.extra
+    op, parents, kwargs, extra = node.op, node.parents, node.kwargs, node.extra
     if not parents or parents[0] is None or node.grad is not UNRETAINED or (extra and extra.seen is not None):
         return None
-    kwargs, total = NO_KEYWORDS if extra is None else extra.kwargs, parents[0] if op.adds else node
+    total = parents[0] if op.adds else node
     alone = not op.adds or (not any(parents[1:]) and isinstance(cotangents[node], (np.ndarray, np.generic)))
     if not alone or type(cotangents.get(total)) is not np.ndarray:
         return None

@@ -211,8 +211,7 @@ def _fingerprint(inner, frontier):
         for x in (node.y, *(node.saved or ())):
             if x is not None and type(x) is not Node:  # which says no more than the number of its parent
                 marks.append(known.get(id(x)) or _mark(x, node.level, known))
-        if node.extra is not None:
-            marks += [_mark(x, node.level, known) for x in node.extra.kwargs.items()]
+        marks += [_mark(x, node.level, known) for x in node.kwargs.items()]
         total = hash((total, node.op, node.shape, node.dtype, *marks))
     return total
 

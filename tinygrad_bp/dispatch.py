@@ -98,6 +98,8 @@ def _over_common_memory(y, tensors, plain):
 @upstairs
 def record_composite(entry, args, kwargs):
     """The derivative of `entry.f`, under the value that NumPy itself computes."""
+    if entry.calls_back:
+        return wrap(entry.f(*args, **kwargs))
     tensors = list(tensors_in([*args, *kwargs.values()]))
     for t in tensors:
         refresh(t)
@@ -106,8 +108,6 @@ def record_composite(entry, args, kwargs):
     except Exception:
         _ask_numpy(entry, args, kwargs)
         raise
-    if entry.calls_back:
-        return wrap(y)
     level = max((t._node.level for t in tensors_in([y]) if t._node is not None), default=-1)
     if level < 0:
         return wrap(_over(entry.forward(*constants(args), **constants(kwargs)), y, level))
@@ -120,8 +120,7 @@ def record_composite(entry, args, kwargs):
 def _ask_numpy(entry, args, kwargs):
     """Raises NumPy's own error of a call, if it has one: it tells more than that of a function in its stead."""
     try:
-        if not entry.calls_back:
-            entry.forward(*constants(args), **constants(kwargs))
+        entry.forward(*constants(args), **constants(kwargs))
     except Exception as error:
         raise error from None
 

@@ -84,6 +84,7 @@ IN_PROGRESS = {0}
 """The levels whose transforms are running now, in any thread; a Tensor of another level has leaked."""
 next_sequence, _new = itertools.count(1).__next__, object.__new__
 
+NO_KEYWORDS: dict[str, Any] = {}
 UNRETAINED = type("Unretained", (), {"__repr__": lambda self: "<gradient not retained>", "__slots__": ()})()
 PICK = Op(lambda part: part, (lambda g, _y, index, count: Parts(index, count, g), None))
 PICK.name = "pick"
@@ -92,25 +93,26 @@ PICK.name = "pick"
 class Node(Outline):
     """What the backward pass needs of one recorded result; never its value unless a rule asks for it."""
 
-    __slots__ = ("extra", "grad", "level", "op", "parents", "saved", "sequence", "y")
+    __slots__ = ("extra", "grad", "kwargs", "level", "op", "parents", "saved", "sequence", "y")
 
     op: Any  # None for a leaf
     y: Any  # the output, if a rule needs it
     saved: Any  # what the rules get for each operand: its value, or its Outline
     parents: Any  # one per operand: its Node, or None for a constant; None once freed
+    kwargs: Any  # the keywords of the call, which the rules get, too
     level: int
     sequence: int
     grad: Any
     extra: Any
 
     @staticmethod
-    def of(op, y, saved, parents, shape, dtype, level, kwargs=None):
+    def of(op, y, saved, parents, shape, dtype, level, kwargs=NO_KEYWORDS):
         """A new one; a plain function takes half the time of a constructor."""
         node = _new(Node)
         node.op, node.y, node.saved = op, y, saved
         node.parents, node.shape, node.dtype = parents, shape, dtype
-        node.level, node.sequence = level, next_sequence()
-        node.grad, node.extra = UNRETAINED, Extra(kwargs) if kwargs else None
+        node.level, node.sequence, node.kwargs = level, next_sequence(), kwargs
+        node.grad, node.extra = UNRETAINED, None
         return node
 
 
@@ -122,25 +124,22 @@ def leaf_node(data, level):
 
 
 class Extra:
-    """The rare rest of a Node: keywords of the call, its name, its record in an observed run.
+    """The rare rest of a Node: its name, and its record in an observed run.
 
     `used`, of a leaf that an optimizer watches: (weak reference to a gradient, is it one that holds
     an older one, which a step has used?).
     """
 
-    __slots__ = ("kwargs", "name", "seen", "used")
+    __slots__ = ("name", "seen", "used")
 
-    def __init__(self, kwargs, name=None, seen=None):
-        self.kwargs, self.name, self.seen, self.used = kwargs, name, seen, None
-
-
-NO_KEYWORDS: dict[str, Any] = {}
+    def __init__(self):
+        self.name = self.seen = self.used = None
 
 
 def extra_of(node):
     """The node's `Extra`, made on first use."""
     if node.extra is None:
-        node.extra = Extra(NO_KEYWORDS)
+        node.extra = Extra()
     return node.extra
 
 

@@ -77,7 +77,7 @@ def _sum(total, g):
 
 
 def _fingerprints(node):
-    arrays = map(constant, tree.leaves([node.y, *node.saved, node.extra and node.extra.kwargs]))
+    arrays = map(constant, tree.leaves([node.y, *node.saved, node.kwargs]))
     return [zlib.crc32(a.tobytes()) for a in arrays if isinstance(a, np.ndarray)]
 
 
@@ -111,8 +111,7 @@ class Run:
         frame = users_frame()
         parents = [self._parent(node, i, operands, frame) for i in range(len(node.parents))]
         shown = [constant(v) for v in value] if isinstance(value, (tuple, list)) else constant(value)
-        kwargs = NO_KEYWORDS if node.extra is None else node.extra.kwargs
-        seen = Seen("op", node.op.name, shown, None, module, where(frame), parents, kwargs)
+        seen = Seen("op", node.op.name, shown, None, module, where(frame), parents, node.kwargs)
         seen.function, seen.sequence = node.op.forward, node.sequence
         if self.guard:
             seen.fingerprints = _fingerprints(node)

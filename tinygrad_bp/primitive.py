@@ -129,8 +129,8 @@ class Op:
     def bind(self, args, kwargs):
         """NumPy's positional and keyword spellings -> (operands, keywords of the rule)."""
         if self.count is not None and len(args) > self.count:
-            kwargs = dict(zip(_names(self)[self.count :], args[self.count :]), **kwargs)
-            args = args[: self.count]
+            given = dict(zip(_keywords(self), args[self.count :]))
+            args, kwargs = args[: self.count], {**given, **kwargs} if kwargs else given
         elif self.count is not None and len(args) < self.count:
             args, kwargs = self._operands_by_keyword(args, dict(kwargs))
         if not self.keywords.issuperset(kwargs):
@@ -209,6 +209,12 @@ def _parameters(rule):
 @functools.cache
 def _names(op):
     return tuple(_signature(op))
+
+
+@functools.cache
+def _keywords(op):
+    """The names of what follows the operands in a positional call."""
+    return _names(op)[op.count :]
 
 
 @functools.cache

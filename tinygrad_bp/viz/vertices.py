@@ -170,9 +170,9 @@ def _vertex(item):
             vertex.op = "output"
     elif isinstance(item, Node):
         op = None if item.op is None else "output" if item.op is PICK else item.op.name
-        name, kwargs = (None, NO_KEYWORDS) if item.extra is None else (item.extra.name, item.extra.kwargs)
+        name = None if item.extra is None else item.extra.name
         vertex = Vertex("parameter" if op is None else "op", op, name, item.shape, item.dtype)
-        vertex.kwargs = kwargs
+        vertex.kwargs = item.kwargs
     else:
         vertex = _constant(item.value)
     return vertex
