@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.nonlinear import log_softmax, softmax
+from ..primitive import primitive
 from .blas import gemm, subtract_product
 from .places import is_product, seen_by
 from .program import Call, Program, Var
@@ -17,6 +19,32 @@ SMALL = 1024
 """Numbers in a matrix up to which a call of NumPy costs more than what it computes."""
 LARGE = 1 << 14
 """Numbers in a parameter from which BLAS's own call for its update is quicker than NumPy's two."""
+
+
+@primitive
+def finite_softmax(x, axis=-1):
+    """softmax, invalid where the largest is infinite."""
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@primitive
+def finite_log_softmax(x, axis=-1):
+    """log_softmax, invalid where the largest is infinite."""
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+FINITE = {softmax: finite_softmax, log_softmax: finite_log_softmax}
+
+
+def finite(program: Program) -> Program:
+    """With the softmax of finite numbers: where the largest is not finite, ∞ − ∞ is invalid, which ends a replay."""
+
+    def rule(call):
+        return call if 0 in call.out.shape else Call(FINITE[call.function], call.args, call.kwargs, call.outs)
+
+    return rewritten(program, rule, FINITE)
 
 
 def scalars(program: Program) -> Program:
@@ -247,24 +275,6 @@ def masks(program: Program) -> Program:
     return rewritten(program, rule, {np.multiply})
 
 
-def finite(program: Program) -> Program:
-    """With z − max z in place of a softmax's z − (max z, or 0 if that is infinite): ∞ − ∞ is invalid, which ends a replay."""
-    made = program.made
-
-    def rule(call):
-        chosen, top, zero = call.args if len(call.args) == 3 else (None, None, None)
-        test, largest = (made.get(v) if type(v) is Var else None for v in (chosen, top))
-        known = test is not None and test.function is np.isfinite and test.args[0] is top and zero == 0.0
-        if not known or largest is None or largest.function is not np.max:
-            return call
-        z = largest.args[0]
-        uses = program.readers[call.out]
-        from_z = all(use is not None and use.function is np.subtract and use.args[0] is z for use in uses)
-        return ([], top) if from_z else call
-
-    return dead_code(rewritten(program, rule, {np.where}))
-
-
 def biases(program: Program) -> Program:
     """With a vector on each row of a small matrix made by a product with ones: NumPy's broadcasting costs more."""
 
@@ -329,8 +339,8 @@ def updates(program: Program) -> Program:
 
 
 PASSES = (
-    inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
-    finite, biases, signs, scalars, updates,
+    finite, inlined, dead_code, folded, common, straight, transposes, straight, scaled, products, relus, masks, rates,
+    biases, signs, scalars, updates,
 )  # fmt: skip
 
 
