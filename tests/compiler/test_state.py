@@ -78,8 +78,29 @@ def _a_cell():
     return step, fill
 
 
+def _the_code():
+    def step(x):
+        return x
+
+    return step, lambda: setattr(step, "__code__", (lambda x: x * 2).__code__)
+
+
+def _a_default():
+    def step(x, scale=2.0):
+        return x * scale
+
+    return step, lambda: setattr(step, "__defaults__", (3.0,))
+
+
+def _a_keywords_default():
+    def step(x, *, scale=2.0):
+        return x * scale
+
+    return step, lambda: setattr(step, "__kwdefaults__", {"scale": 3.0})
+
+
 CASES = [_value, _another_array, _an_array_goes, _a_list_for_an_array, _requires_grad, _in_a_set, _a_global,
-         _a_class_attribute, _a_cell]  # fmt: skip
+         _a_class_attribute, _a_cell, _the_code, _a_default, _a_keywords_default]  # fmt: skip
 
 
 def places(state):
@@ -129,3 +150,19 @@ def test_a_global_that_a_traced_call_makes_holds_an_array():
             np.testing.assert_array_equal(written_by_a_step, 2 * (x + k))
     finally:
         globals().pop("written_by_a_step", None)
+
+
+@pytest.mark.parametrize(
+    "case", [_the_code, _a_default, _a_keywords_default], ids=lambda case: case.__name__[1:]
+)
+def test_a_function_that_is_changed_where_it_stands_is_traced_anew(case):
+    """As a notebook does that reloads an edited module."""
+    inner, change = case()
+    compiled = bp.compile(lambda x: inner(x))
+    x = np.arange(3.0)
+    for _ in range(4):
+        compiled(x)
+    change()
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(x), inner(x))
+    assert compiled.stats["traces"] == 4

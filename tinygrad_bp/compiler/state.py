@@ -22,9 +22,19 @@ from ..tensor import ARRAYS, Tensor
 from .tracer import Untraceable
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, type)
-OPAQUE = (types.ModuleType, np.random.Generator, np.random.BitGenerator, np.ufunc, type, Primitive)
+OPAQUE = (
+    types.ModuleType,
+    types.CodeType,
+    np.random.Generator,
+    np.random.BitGenerator,
+    np.ufunc,
+    type,
+    Primitive,
+)
 NOTHING = (*PLAIN, *OPAQUE, np.ndarray, np.generic, DuckArray)
 ATTRIBUTES = {"data": "_data", "grad": "_node.grad", "cell": "cell_contents"}
+PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+"""What a function is, which may be replaced where it stands, as by a reloaded module."""
 COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, np.ndarray, np.ufunc})
 """The commonest types of NOTHING, which lead nowhere."""
 
@@ -33,7 +43,7 @@ COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, n
 class Slot:
     """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
 
-    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute
+    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute, "part" of a function
     owner: Any
     key: Any
     path: str
@@ -50,12 +60,16 @@ class Slot:
             return self.owner._data
         if self.kind == "cell":
             return self.owner.cell_contents
+        if self.kind == "part":
+            return getattr(self.owner, self.key)
         return self.owner._node.grad if self.kind == "grad" else vars(self.owner)[self.key]
 
     def words(self, name: Callable[[Any], str]) -> str:
         """`get` as an expression; `name` gives a name to what it needs."""
         if self.kind in ATTRIBUTES:
             return f"{name(self.owner)}.{ATTRIBUTES[self.kind]}"
+        if self.kind == "part":
+            return f"{name(self.owner)}.{self.key}"
         return f"{name(vars(self.owner) if self.kind == 'class' else self.owner)}[{name(self.key)}]"
 
     def put(self, value: Any) -> None:
@@ -137,6 +151,8 @@ class _Walk:
             return self.tensor(x, path)
         if isinstance(x, NOTHING):
             return
+        if isinstance(x, types.FunctionType):
+            return self.function(x)
         self.seen[id(x)] = x
         if isinstance(x, dict):
             self.container(x, x.items(), path + "[{!r}]")
@@ -147,8 +163,6 @@ class _Walk:
                 self.state.facts.append((lambda: False, True))  # nobody asks what is in it now: walk again
             for i, part in enumerate(x):
                 self.visit(part, f"{path}[{i}]")
-        elif isinstance(x, types.FunctionType):
-            self.function(x)
         elif isinstance(x, types.MethodType):
             self.visit(x.__self__, path.rpartition(".")[0] or "self")
             self.visit(x.__func__, path)
@@ -170,7 +184,7 @@ class _Walk:
         for key, x in vars(cls).items():
             x = getattr(x, "__func__", getattr(x, "fget", x))  # of static and class methods, and properties
             if isinstance(x, types.FunctionType) and key != "__init__":
-                self.function(x)
+                self.visit(x, key)
             if key != "__init__" and (key[:2] != "__" or isinstance(x, types.FunctionType)):
                 self.attributes.append(Slot("class", cls, key, f"{cls.__name__}.{key}"))
 
@@ -199,6 +213,7 @@ class _Walk:
             self.visit(x, slot.path)
 
     def function(self, f):
+        self.seen[id(f)] = f
         if f.__closure__:
             self.state.facts.append((lambda: len([*_cells(f)]), len([*_cells(f)])))
         if not _is_users(f.__module__):
@@ -214,8 +229,9 @@ class _Walk:
                 self.place(Slot("item", f.__globals__, name, name), f.__globals__[name])
         missing = [name for name in names if name not in f.__globals__]
         self.state.facts.append((lambda: f.__globals__.keys().isdisjoint(missing), True))
-        self.visit(f.__defaults__, f.__name__)
-        self.visit(f.__kwdefaults__, f.__name__)
+        for part in PARTS:
+            if (value := getattr(f, part)) is not None:
+                self.place(Slot("part", f, part, f"{f.__name__}.{part}"), value)
 
 
 def _cells(f):
