@@ -166,3 +166,14 @@ def test_a_function_that_is_changed_where_it_stands_is_traced_anew(case):
     for _ in range(4):
         np.testing.assert_array_equal(compiled(x), inner(x))
     assert compiled.stats["traces"] == 4
+
+
+def test_a_global_that_only_shares_an_attributes_name_is_no_state():
+    names = {"np": np, "scale": np.exp(bp.Tensor([1.0], requires_grad=True)), "shift": 1.0}
+    exec("def step(x, holder):\n    return [x * holder.scale + shift for _ in range(1)][0]", names)
+    compiled = bp.compile(names["step"])
+    x, holder = np.arange(3.0), types.SimpleNamespace(scale=2.0)
+    for n in range(8):
+        names["shift"] = float(n // 4)
+        np.testing.assert_array_equal(compiled(x, holder), 2 * x + n // 4)
+    assert compiled.stats["replays"] == 4

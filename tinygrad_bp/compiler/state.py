@@ -6,6 +6,7 @@ arrays and reads afterwards which places have changed; everything else that stan
 strings, flags, layers, functions) must stay what it was, or the program is traced anew. Read `jit.py` next.
 """
 
+import dis
 import functools
 import sys
 import types
@@ -222,8 +223,8 @@ class _Walk:
             return
         for name, cell in _cells(f):
             self.place(Slot("cell", cell, None, name), cell.cell_contents)
-        names = _names(f.__code__)
-        self.names.update(names)
+        names = _globals(f.__code__)
+        self.names.update(_names(f.__code__))
         for name in names:
             if name in f.__globals__:
                 self.place(Slot("item", f.__globals__, name, name), f.__globals__[name])
@@ -253,9 +254,19 @@ def _is_users(module):
 
 @functools.cache
 def _names(code):
-    """The names that the code, and code inside it, looks up."""
-    inner = [name for c in code.co_consts if isinstance(c, types.CodeType) for name in _names(c)]
-    return dict.fromkeys([*code.co_names, *inner])
+    """The names that the code, and code inside it, looks up: of variables and of attributes."""
+    return dict.fromkeys([*code.co_names, *(name for inner in _inner(code) for name in _names(inner))])
+
+
+@functools.cache
+def _globals(code):
+    """Those of global variables."""
+    own = [i.argval for i in dis.get_instructions(code) if "GLOBAL" in i.opname or i.opname.endswith("_NAME")]
+    return dict.fromkeys([*own, *(name for inner in _inner(code) for name in _globals(inner))])
+
+
+def _inner(code):
+    return [c for c in code.co_consts if isinstance(c, types.CodeType)]
 
 
 def unchanged(slot: Slot, value: Any) -> bool:
