@@ -14,7 +14,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from .blas import subtract_product
-from .places import LINE, Places, aligned, is_elementwise, is_product
+from .places import LINE, Places, aligned, bases, is_elementwise, is_product
 from .program import Call, Program, Var
 
 LARGEST = 1 << 20
@@ -76,10 +76,30 @@ def commits_of(program: Program) -> dict[Var, int]:
     return commits
 
 
-def put_off(program: Program, commits: dict[Var, int]) -> Program:
-    """The program with the calls that give new state made last."""
-    first = [call for call in program.calls if call.out not in commits]
-    return program.of(first + [program.made[v] for v in commits])
+def needs_old(program: Program, commits: dict[Var, int]) -> set[Call]:
+    """Of the calls that give new state those that read the old one of another place, or a part of their own."""
+    base = bases(program)
+    written = {program.state[place] for place, _ in program.writes if isinstance(place, int)}
+    calls = {program.made[v]: program.state[place] for v, place in commits.items()}
+    return {
+        call
+        for call, old in calls.items()
+        if any(base.get(v, v) in written and v is not old for v in call.inputs())
+    }
+
+
+def put_off(program: Program, commits: dict[Var, int], apart: set[Call]) -> Program:
+    """The program with the calls that give new state made last, those of `apart` before the others."""
+    new = {program.made[v]: None for v in commits}
+    first = [call for call in program.calls if call not in new]
+    return program.of(
+        [*first, *(call for call in new if call in apart), *(call for call in new if call not in apart)]
+    )
+
+
+def memory_of(w: np.ndarray) -> np.ndarray:
+    """All of the arena that w is in, or w."""
+    return w.base if w.base is not None and id(w.base) in _ARENAS else w
 
 
 def joint_update(

@@ -28,31 +28,29 @@ def subtract_product(w, left, right):
 @functools.cache
 def gemm(kind: str) -> tuple[Any, Any, Any] | None:
     """c ← α a b + β c of floats of this kind ("f", "d"), with its integers and its floats; None if it is not found."""
+    letter, real = {"f": ("s", c_float), "d": ("d", c_double)}[kind]
     try:
         library = CDLL(sys.modules[_LIBRARY].__file__)
     except (KeyError, OSError, TypeError):
         return None
     for name, integer in _NAMES.items():
-        function = getattr(library, name.format("s" if kind == "f" else "d"), None)
+        function = getattr(library, name.format(letter), None)
         if function is not None:
             function.restype = None
-            return function, integer, c_float if kind == "f" else c_double
+            return function, integer, real
     return None
 
 
 def subtraction(w: Any, left: Any, right: Any) -> Callable[[Any, Any], None]:
-    """f(a, b): w ← w − a b. A factor that is an ndarray is known already; of another the shape is."""
+    """f(a, b): w ← w − a b. left, right: where a and b always are, or what has their shapes."""
     function, integer, real = gemm(w.dtype.char)  # type: ignore[misc] # the pass has found it
     (rows, columns), inner = map(integer, w.shape), integer(left.shape[1])
-    place, minus_one, one, row_of_b = _memory(w), real(-1), real(1), integer(right.shape[1])
-    known_a, known_b = (_seen(x, integer) if isinstance(x, np.ndarray) else None for x in (left, right))
+    place, minus_one, one = _memory(w), real(-1), real(1)
+    known_a, known_b = (_seen(x, integer) if _is_whole(x) else None for x in (left, right))
 
     def subtract(a, b):
         at_a, how_a, row_a = known_a or _seen(a, integer)
-        if known_b is None and b.flags.carray:  # as most batches are
-            at_b, how_b, row_b = byref(_begin(b)), _AS_IT_LIES, row_of_b
-        else:
-            at_b, how_b, row_b = known_b or _seen(b, integer)
+        at_b, how_b, row_b = known_b or _seen(b, integer)
         function(
             _BY_ROWS, how_a, how_b, rows, columns, inner, minus_one, at_a, row_a, at_b, row_b, one, place, columns
         )  # fmt: skip
@@ -60,8 +58,13 @@ def subtraction(w: Any, left: Any, right: Any) -> Callable[[Any, Any], None]:
     return subtract
 
 
+def _is_whole(x):
+    """Is it an array that BLAS can read where it lies? Of others a copy is made, each time."""
+    return isinstance(x, np.ndarray) and (x.flags.carray or x.T.flags.carray)
+
+
 def _seen(a, integer):
-    """Where a matrix is, how it lies there, and how long its rows in memory are. What BLAS cannot read is copied."""
+    """Where a matrix is, how it lies there, and how long its rows in memory are."""
     if a.flags.carray:
         return _memory(a), _AS_IT_LIES, integer(a.shape[1])
     if a.T.flags.carray:  # flags.farray is true of others, too
@@ -71,7 +74,4 @@ def _seen(a, integer):
 
 def _memory(a):
     """Where a writable array without gaps begins; this holds the array."""
-    return byref(_begin(a))
-
-
-_begin = c_char.from_buffer
+    return byref(c_char.from_buffer(a))

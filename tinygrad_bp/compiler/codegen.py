@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
-from .arena import commits_of, joint_update, put_off
+from .arena import commits_of, joint_update, memory_of, needs_old, put_off
 from .blas import subtract_product, subtraction
 from .nans import telling
 from .places import Places, is_elementwise, is_product, is_scatter, is_view, lender
@@ -45,7 +45,11 @@ class Linker:
     def __init__(self, program: Program, state: dict[Var, np.ndarray], live: list[Var], flags: list):
         self.live, self.commits, self.uses = live, commits_of(program), program.readers
         self.watched = self._watched(program) if program.looks_for_nan else []
-        self.program = program = put_off(program, self.commits)
+        self.apart = needs_old(program, self.commits)
+        for v, place in self.commits.items():
+            if program.made[v].function is subtract_product and not state[program.state[place]].flags.carray:
+                self.apart.add(program.made[v])  # it lies as BLAS does not write
+        self.program = program = put_off(program, self.commits, self.apart)
         self.names: dict[str, Any] = {"flags": flags}
         self.known: dict[int, str] = {}  # id of a value -> its name
         self.places = Places(program, state)
@@ -97,9 +101,8 @@ class Linker:
             if call.out not in commits or call in self.joint:
                 continue
             old = self.program.state[commits[call.out]]
-            others = any(self.base.get(v, v) in written and v is not old for v in call.inputs())
-            if others or (call.function is subtract_product and not self.fixed[old].flags.carray):
-                self._call(n, call)  # it needs another place's old value, or BLAS does not write what lies so
+            if call in self.apart:
+                self._call(n, call)
                 later.append(f"{self._name('b', self.fixed[old])}[...] = {self._expression(call.out)}")
             else:
                 in_place.append((n, call, self._name("b", self.fixed[old])))
@@ -146,16 +149,16 @@ class Linker:
             self.lines += [f"total = {total}", "if total != total: return None"]
 
     def _look_for_overlap(self):
-        """Lines that give up if a factor that is given lies in a parameter, which might change before it is read."""
-        updates = [call for call in self.program.calls if call.function is subtract_product]
-        factors = dict.fromkeys(v for call in updates for v in call.args[1:] if type(v) is Var)
-        changed = [self.fixed[self.program.state[place]] for place in self.commits.values()]
-        memory = {id(w.base): w.base if isinstance(w.base, np.ndarray) else w for w in changed}
-        given = [self._word(v) for v in factors if v not in self.fixed]
-        for word, there in itertools.product(given, memory.values()):
-            overlap = f"{self._function(np.may_share_memory)}({word}, {self._name('b', there)})"
-            if there.dtype == np.uint8:  # which no matrix owns
-                overlap = f"{word}.base is not None and {overlap}"
+        """Lines that give up if what is given lies in state that might change before it is read."""
+        changes = [call for call in self.program.calls if call.out in self.commits]
+        given = dict.fromkeys(
+            v for call in changes for v in call.inputs() if v.is_array and v not in self.fixed
+        )
+        changed = [memory_of(self.fixed[self.program.state[place]]) for place in self.commits.values()]
+        for v, there in itertools.product(given, {id(there): there for there in changed}.values()):
+            overlap = f"{self._function(np.may_share_memory)}({self._word(v)}, {self._name('b', there)})"
+            if there.dtype != v.dtype:  # it is an arena, which what is given cannot own
+                overlap = f"{self._word(v)}.base is not None and {overlap}"
             self.lines.append(f"if {overlap}: return None")
 
     # ---- one call --------------------------------------------------------------------------------------
@@ -217,7 +220,7 @@ class Linker:
         """The line that takes a product from a parameter where it stands."""
         w, *factors = [self.fixed.get(a, a) if type(a) is Var else a for a in call.args]
         subtract = self._name("subtract", subtraction(w, *factors))
-        return f"{subtract}({', '.join('None' if type(a) is np.ndarray else self._word(a) for a in factors)})"
+        return f"{subtract}({', '.join(map(self._array, factors))})"
 
     def _destination(self, n, call, reuse=False):
         """The words for the array that the n-th call writes into."""

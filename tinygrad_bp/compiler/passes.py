@@ -329,7 +329,8 @@ def updates(program: Program) -> Program:
             continue
         w, change = call.args
         product = made.get(change) if type(change) is Var and len(program.readers[change]) == 1 else None
-        alike = w is program.state[place] and w.shape == change.shape and math.prod(w.shape) >= LARGE
+        alone = w is program.state[place] and len(program.readers[v]) == 1
+        alike = alone and w.shape == change.shape and math.prod(w.shape) >= LARGE
         if product is None or not alike or not is_product(product) or not gemm(w.dtype.char):
             continue
         factors = [a for a in product.args if len(a.shape) == 2 and id(seen_by(a, made)) not in changed]

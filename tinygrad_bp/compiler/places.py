@@ -43,6 +43,17 @@ def seen_by(v, made):
     return v
 
 
+def bases(program: Program) -> dict[Var, Var]:
+    """View -> the variable whose memory it sees."""
+    found: dict[Var, Var] = {}
+    for call in program.calls:
+        for out in call.outs:
+            seen = call.args[0] if is_view(call) else call.views.get(out)
+            if type(seen) is Var:
+                found[out] = found.get(seen, seen)
+    return found
+
+
 def is_elementwise(call: Call) -> bool:
     """Is it a plain call of a ufunc?"""
     return type(call.function) is np.ufunc and call.function.signature is None and not call.kwargs
@@ -109,7 +120,7 @@ class Places:
         self.program = program
         self.fixed: dict[Var, np.ndarray] = dict(state)
         self.owner: dict[Var, np.ndarray] = {}  # of a buffered variable: the raw memory
-        self.base: dict[Var, Var] = {}  # of a view: whose memory it sees
+        self.base = bases(program)
         self.free: list[np.ndarray] = []
         self.kept: dict[Var, np.ndarray] = {}  # places that are kept for one variable
         self.bytes = 0
@@ -121,10 +132,6 @@ class Places:
         for n, call in enumerate(self.program.calls):
             for v in call.inputs():
                 last[v] = n
-            for out in call.outs:
-                seen = call.args[0] if is_view(call) else call.views.get(out)
-                if type(seen) is Var:
-                    self.base[out] = self.base.get(seen, seen)
         for v in self.program.outputs():
             last[v] = len(self.program.calls)
         for view, base in self.base.items():
