@@ -45,12 +45,15 @@ def subtraction(w: Any, left: Any, right: Any) -> Callable[[Any, Any], None]:
     """f(a, b): w ← w − a b. left, right: where a and b always are, or what has their shapes."""
     function, integer, real = gemm(w.dtype.char)  # type: ignore[misc] # the pass has found it
     (rows, columns), inner = map(integer, w.shape), integer(left.shape[1])
-    place, minus_one, one = _memory(w), real(-1), real(1)
+    place, minus_one, one, row = _memory(w), real(-1), real(1), integer(right.shape[1])
     known_a, known_b = (_seen(x, integer) if _is_whole(x) else None for x in (left, right))
 
     def subtract(a, b):
         at_a, how_a, row_a = known_a or _seen(a, integer)
-        at_b, how_b, row_b = known_b or _seen(b, integer)
+        if known_b is None and b.flags.carray:  # the usual batch, 2 µs quicker without further calls
+            at_b, how_b, row_b = byref(_begin(b)), _AS_IT_LIES, row
+        else:
+            at_b, how_b, row_b = known_b or _seen(b, integer)
         function(
             _BY_ROWS, how_a, how_b, rows, columns, inner, minus_one, at_a, row_a, at_b, row_b, one, place, columns
         )  # fmt: skip
@@ -74,4 +77,7 @@ def _seen(a, integer):
 
 def _memory(a):
     """Where a writable array without gaps begins; this holds the array."""
-    return byref(c_char.from_buffer(a))
+    return byref(_begin(a))
+
+
+_begin = c_char.from_buffer
