@@ -131,12 +131,12 @@ def scaled(program: Program) -> Program:
     calls: list[Call] = []
     factor: dict[Var, Any] = {}
     for call in program.calls:
-        v = next((v for v in call.args if type(v) is Var and factor.get(v, (0,))[0] == -1.0), None)
+        v = next((v for v in call.inputs() if factor.get(v, (0,))[0] == -1.0), None) if factor else None
         if v is not None and _is_multiplied_before_a_constant(call, program):
             product = new_var(call.out)
             calls.append(Call(np.multiply, call.replaced({v: factor[v][1]}).args, {}, (product,)))
             call = Call(np.negative, (product,), {}, call.outs)
-        c, x = _constant_times(call)
+        c, x = _constant_times(call) if call.function in _SCALING else (None, None)
         if x is not None:
             d, x = factor.get(x, (1.0, x))
             factor[call.out] = (float(c) * float(d), x)
@@ -144,6 +144,9 @@ def scaled(program: Program) -> Program:
                 call = Call(np.multiply, (x, float(c) * float(d)), {}, call.outs)
         calls.append(call)
     return dead_code(program.of(calls)) if factor else program
+
+
+_SCALING = frozenset({np.multiply, np.negative, np.add})
 
 
 def _constant_times(call):
@@ -321,7 +324,7 @@ def signs(program: Program) -> Program:
 
 def updates(program: Program) -> Program:
     """With a product that is taken from a large parameter, w − a b, as one call, if a and b are not changed."""
-    made, found = program.made, dict[Call, Call]()
+    made, found, products = program.made, dict[Call, Call](), set[Call]()
     changed = {id(program.state[place]) for place, _ in program.writes if type(place) is int}
     for place, v in program.writes:
         call: Any = made.get(v)
@@ -336,7 +339,9 @@ def updates(program: Program) -> Program:
         factors = [a for a in product.args if len(a.shape) == 2 and id(seen_by(a, made)) not in changed]
         if len(factors) == 2 and 0 not in factors[0].shape:
             found[call] = Call(subtract_product, (w, *factors), {}, call.outs)
-    return dead_code(rewritten(program, lambda call: found.get(call, call))) if found else program
+            products.add(product)
+    calls = [found.get(call, call) for call in program.calls if call not in products]
+    return program.of(calls) if found else program
 
 
 PASSES = (
