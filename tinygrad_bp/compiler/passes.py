@@ -149,7 +149,7 @@ def scaled(program: Program) -> Program:
 _SCALING = frozenset({np.multiply, np.negative, np.add})
 
 
-def _constant_times(call):
+def _constant_times(call) -> tuple[Any, Any]:
     """(c, x) if the call is c · x, x + x or −x of an array x; else (None, None)."""
     if call.function is np.negative and type(call.args[0]) is Var and _floats(call):
         return -1.0, call.args[0]
