@@ -136,7 +136,7 @@ def scaled(program: Program) -> Program:
             product = new_var(call.out)
             calls.append(Call(np.multiply, call.replaced({v: factor[v][1]}).args, {}, (product,)))
             call = Call(np.negative, (product,), {}, call.outs)
-        c, x = _constant_times(call) if call.function in _SCALING else (None, None)
+        c, x = _constant_times(call)
         if x is not None:
             d, x = factor.get(x, (1.0, x))
             factor[call.out] = (float(c) * float(d), x)
@@ -146,11 +146,10 @@ def scaled(program: Program) -> Program:
     return dead_code(program.of(calls)) if factor else program
 
 
-_SCALING = frozenset({np.multiply, np.negative, np.add})
-
-
-def _constant_times(call) -> tuple[Any, Any]:
+def _constant_times(call):
     """(c, x) if the call is c · x, x + x or −x of an array x; else (None, None)."""
+    if call.function not in (np.multiply, np.negative, np.add):
+        return None, None
     if call.function is np.negative and type(call.args[0]) is Var and _floats(call):
         return -1.0, call.args[0]
     if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
