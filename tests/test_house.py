@@ -40,7 +40,7 @@ FLOORS = [  # from the ground up; a file imports only from floors below its own
 ]
 BUDGETS = {
     "root": 3145, "ops": 2450, "nn": 1200, "optim data io training": 1200, "backprop": 2500, "derivation": 1250,
-    "viz": 2450, "compiler": 2695, "cli": 300,
+    "viz": 2450, "compiler": 2700, "cli": 300,
 }  # fmt: skip
 THIRD_PARTY = {"viz": {"numpy", "graphviz"}, "ops": {"numpy", "scipy"}}  # SciPy when it is met
 
