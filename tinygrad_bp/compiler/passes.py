@@ -1,6 +1,6 @@
 """What makes a program quicker and computes the same numbers up to rounding; and all passes in their order.
 
-Each pass is one function, Program to Program. Read `places.py` next.
+Each pass is one function, Program to Program. Read `blas.py` next.
 """
 
 import math
