@@ -148,14 +148,14 @@ def scaled(program: Program) -> Program:
 
 def _constant_times(call):
     """(c, x) if the call is c · x, x + x or −x of an array x; else (None, None)."""
-    if call.function not in (np.multiply, np.negative, np.add):
+    if call.function not in (np.multiply, np.negative, np.add) or call.kwargs or not _floats(call):
         return None, None
-    if call.function is np.negative and type(call.args[0]) is Var and _floats(call):
-        return -1.0, call.args[0]
-    if call.function is np.add and len(call.args) == 2 and call.args[0] is call.args[1] and _floats(call):
-        return 2.0, call.args[0]
-    known = call.function is np.multiply and not call.kwargs and _floats(call)
-    return _scale(call.args) if known else (None, None)
+    x, y = call.args[0], call.args[-1]
+    if call.function is np.multiply:
+        return _scale(call.args)
+    if type(x) is not Var or x is not y:
+        return None, None
+    return (-1.0, x) if call.function is np.negative else (2.0, x)
 
 
 def _is_multiplied_before_a_constant(call, program):

@@ -44,7 +44,7 @@ COMMON = frozenset({bool, int, float, str, type(None), type, types.ModuleType, n
 class Slot:
     """A place: `owner`'s `key`, in words `path`; `kind` says how it is read and set."""
 
-    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell" of a closure, "class" attribute, "part" of a function
+    kind: str  # "data", "grad" of a Tensor, "item" of a list or dict, "cell", "part" of a function, "class" attribute
     owner: Any
     key: Any
     path: str
